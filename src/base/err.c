@@ -1,0 +1,43 @@
+/*
+ * err.c - see err.h
+ */
+#include "base/err.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+int
+err_set(struct err *e, int code, const char *fmt, ...)
+{
+    if (e != NULL) {
+        va_list ap;
+        va_start(ap, fmt);
+        int n = vsnprintf(e->text, sizeof e->text, fmt, ap);
+        va_end(ap);
+        if (code != 0 && n >= 0 && (size_t)n < sizeof e->text) {
+            snprintf(e->text + n, sizeof e->text - (size_t)n, ": %s", strerror(-code));
+        }
+    }
+    return code != 0 ? code : -EINVAL;
+}
+
+void
+err_add(struct err *e, const char *fmt, ...)
+{
+    if (e == NULL) {
+        return;
+    }
+    char front[2 * sizeof e->text];
+    va_list ap;
+    va_start(ap, fmt);
+    int n = vsnprintf(front, sizeof front, fmt, ap);
+    va_end(ap);
+    if (n < 0 || (size_t)n >= sizeof front) {
+        return;
+    }
+    snprintf(front + n, sizeof front - (size_t)n, ": %s", e->text);
+    front[sizeof e->text - 1] = '\0';
+    memcpy(e->text, front, sizeof e->text);
+}

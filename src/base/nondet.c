@@ -1,0 +1,39 @@
+/*
+ * nondet.c - see nondet.h
+ */
+#include "base/nondet.h"
+
+#include "base/check.h"
+
+#include <errno.h>
+#include <sys/random.h>
+#include <time.h>
+
+int
+nondet_clock(int id, struct timespec *ts)
+{
+    return clock_gettime((clockid_t)id, ts) == 0 ? 0 : -errno;
+}
+
+uint64_t
+nondet_mono_ns(void)
+{
+    struct timespec ts;
+    CHECK(clock_gettime(CLOCK_MONOTONIC, &ts) == 0);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+void
+nondet_random(void *buf, size_t len)
+{
+    char *p = buf;
+    while (len > 0) {
+        ssize_t n = getrandom(p, len, 0);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        CHECK(n > 0);
+        p += n;
+        len -= (size_t)n;
+    }
+}

@@ -1,0 +1,104 @@
+/*
+ * engine.h - runs instructions; does not know for whom
+ *
+ * The contract (DESIGN, "Engine"): engine_run(hart, budget) executes from hart->pc until something happens that the
+ * owner must see, and returns a record of it. The hart's state is then complete and exact in memory. Nothing blocks
+ * inside; a hart may be run by another thread next time.
+ *
+ * Code space. Guest code is executed from decoded slots, one for each halfword of guest code, at
+ *
+ *      slot(pc) = bias + pc * 8          (16 bytes a slot)
+ *
+ * in a reserved range that covers the guest's address space; only ranges that the owner declared executable with
+ * engine_code_map() are accessible, so that fetching from elsewhere faults in the host and is seen as a guest's fetch
+ * fault at exactly that pc. A zeroed slot means "not decoded yet".
+ *
+ * Faults. Guest loads and stores are plain host accesses at guest_base + address. The owner's SIGSEGV/SIGBUS handler
+ * calls engine_fault(), which does not return if the access was the guest's.
+ *
+ * Threads: one struct engine serves all harts that share an address space. engine_run, engine_fault and engine_kick
+ * may be called by any thread; engine_code_* are serialized by the owner (the process VM's map lock).
+ */
+#ifndef DOPPEL_ENGINE_H
+#define DOPPEL_ENGINE_H
+
+#include "base/err.h"
+#include "isa/hart.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum engine_kind { ENGINE_SWITCH, ENGINE_INDIRECT, ENGINE_PREDECODED, ENGINE_THREADED };
+
+/* Guest addresses are below this: Sv39's user half. The last page is never mapped. */
+#define GUEST_TOP (UINT64_C(1) << 38)
+
+struct engine;
+
+struct engine_config {
+    enum engine_kind kind;
+    uint64_t guest_base; /* host address of guest address 0; 0 for the identity */
+};
+
+enum exit_kind {
+    EXIT_BUDGET,    /* `budget` instructions have been retired, or a few more: blocks end at jumps */
+    EXIT_ATTENTION, /* hart->attention was set */
+    EXIT_ECALL,     /* pc is the ecall's */
+    EXIT_EBREAK,    /* pc is the ebreak's */
+    EXIT_ILLEGAL,   /* no such instruction, or not on this hart; pc is its address, `addr` its bits */
+    EXIT_FETCH,     /* no executable memory at `addr` (pc, or pc + 2 when only the second half is missing) */
+    EXIT_FAULT,     /* load or store at guest address `addr`; `write` if known to be a store */
+    EXIT_MISALIGNED, /* atomic access that is not naturally aligned, at `addr` */
+    EXIT_FENCE_I,   /* retired; pc is the next instruction; the owner calls engine_code_sync() */
+};
+
+struct engine_exit {
+    enum exit_kind kind;
+    bool write;
+    int host_sig;  /* EXIT_FAULT: SIGSEGV or SIGBUS as the host raised it; 0 if doppel itself found the address wild */
+    int host_code; /* EXIT_FAULT: si_code as the host gave it (SEGV_MAPERR, SEGV_ACCERR, BUS_ADRERR) */
+    uint64_t addr;
+};
+
+/* Makes an engine: reserves the code space. NULL and *e on failure. engine_free() gives everything back. */
+struct engine *engine_new(const struct engine_config *cfg, struct err *e);
+void engine_free(struct engine *en);
+
+/* The engine's name for --engine and back: "switch", …; returns -1 if there is no such engine. */
+int engine_kind_by_name(const char *name);
+const char *engine_kind_name(enum engine_kind k);
+
+/*
+ * Run `h` from h->pc. budget: about how many instructions at most (INT64_MAX for no bound). On return h is exact: pc
+ * is that of the instruction that stopped (not retired), except as enum exit_kind says.
+ */
+struct engine_exit engine_run(struct engine *en, struct hart *h, int64_t budget);
+
+/*
+ * To be called first by the owner's handler of SIGSEGV and SIGBUS, with the host address that faulted. If guest code
+ * on this hart did it, never returns: engine_run returns EXIT_FAULT or EXIT_FETCH. Otherwise returns, and the fault is
+ * the owner's. The caller's signal mask is as the handler left it: the owner restores it when engine_run returns.
+ */
+void engine_fault(struct hart *h, int sig, int code, uint64_t host_addr, bool write);
+
+/*
+ * Guest range [start, end), page-aligned, became executable (map) or stopped to be (unmap). `writable`: the guest can
+ * change it without telling us (writable, or shared), so engine_code_sync() must look at it. Either call forgets all that
+ * was decoded there. Returns 0 or -ENOMEM.
+ */
+int engine_code_map(struct engine *en, uint64_t start, uint64_t end, bool writable);
+void engine_code_unmap(struct engine *en, uint64_t start, uint64_t end);
+
+/* Forget what was decoded in [start, end): memory there has changed. Any alignment. Safe while other harts run. */
+void engine_code_invalidate(struct engine *en, uint64_t start, uint64_t end);
+
+/* fence.i, or riscv_flush_icache without a range: forget whatever is decoded and may have changed. */
+void engine_code_sync(struct engine *en);
+
+/*
+ * After fork(2), in the child: other threads' harts are gone. After clone(CLONE_VM) nothing is needed.
+ */
+void engine_after_fork(struct engine *en);
+
+#endif

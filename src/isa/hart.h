@@ -1,0 +1,56 @@
+/*
+ * hart.h - the state of one hart
+ *
+ * Plain data, described by hart.def. A hart is never tied to a host thread; whoever runs it owns it. V will add its
+ * registers behind f. Unprivileged ISA: x0..x31, pc, f0..f31 (raw bits, NaN-boxed), fcsr.
+ */
+#ifndef DOPPEL_HART_H
+#define DOPPEL_HART_H
+
+#include "base/fields.h"
+#include "isa/isa.h"
+
+#include <stdint.h>
+
+struct engine;
+
+struct hart {
+    /* architectural */
+    uint64_t x[32];
+    uint64_t x_sink; /* == x[32]: where decoded instructions with rd = x0 write */
+    uint64_t f[32];
+    uint64_t pc;
+    uint8_t fflags;    /* NV DZ OF UF NX = bits 4..0; while the engine runs, MXCSR holds those raised since */
+    uint8_t frm;       /* fcsr.frm as written: 0..7 */
+    uint8_t resv_size; /* LR/SC reservation: 0 none, 4 or 8 */
+    uint8_t rm_live[8]; /* rm_live[r]: r is the rounding mode in MXCSR now; [7] (dynamic): frm is such a mode */
+    uint32_t attention; /* atomically set by signal handlers and other threads: leave engine_run soon */
+    uint64_t resv_addr, resv_value;
+    uint64_t instret; /* instructions retired, as far as the engine counts them */
+
+    /* the engine's; see engine.h */
+    const void *ip; /* where a faulting access will find its instruction */
+    struct engine *engine;
+    ext_set exts;        /* what the hart has: decides what decodes */
+    uint64_t seen_epoch; /* the last code epoch that this hart has left behind */
+    uint32_t host_mxcsr; /* the monitor's own, while guest code runs */
+    uint32_t in_guest;   /* guest code is on this thread's stack: a SIGSEGV there is the guest's */
+    void *landing;       /* into: the jump buffer that engine_fault() returns through */
+};
+
+extern const struct field hart_fields[];
+extern const size_t hart_field_count;
+
+/* Power-on state for a user program: everything 0, round to nearest. */
+void hart_init(struct hart *h, ext_set exts);
+
+/* fcsr as the CSR reads and as it is written (Unprivileged ISA §"F", fcsr). Not while the engine runs the hart. */
+static inline uint32_t
+hart_fcsr(const struct hart *h)
+{
+    return (uint32_t)(h->frm << 5 | h->fflags);
+}
+
+void hart_set_fcsr(struct hart *h, uint32_t fcsr);
+
+#endif
