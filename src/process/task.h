@@ -1,0 +1,162 @@
+/*
+ * task.h - what the process VM knows of a guest process and of each of its threads
+ *
+ * One host process per guest process, one host thread per guest thread (`struct task`); tasks that share an address
+ * space share one `struct process`. A vfork child is a host process that shares memory with its parent: it has a task of
+ * its own and, until it executes or exits, its parent's `struct process`.
+ *
+ * Signals. All 64 are the guest's. The host kernel keeps disposition, mask, queue and order; doppel adds only the switch to
+ * the guest's handler:
+ *
+ *   - A guest handler is installed on the host as ours (host_signal), with all signals masked while it runs, and with
+ *     SA_RESTART exactly if the guest asked for it. SIG_DFL and SIG_IGN are installed as they are.
+ *   - The host mask of a task is the guest's mask, except SIGSEGV, SIGBUS, SIGILL, SIGTRAP, which are never blocked on the
+ *     host; `sync_mask` is the guest's view of those.
+ *   - host_signal() stores the siginfo in `sig` (one slot), sets hart.attention, and returns with every signal blocked
+ *     (by editing uc_sigmask; the mask found there is the guest's, kept in sig.old_mask). So at most one signal has been
+ *     taken from the kernel's queue and not been delivered, and order and counts stay the kernel's.
+ *   - The run loop sees EXIT_ATTENTION (or a system call that returns), builds the guest's frame, and sets the host
+ *     mask to what the guest's handler must have: the next one may come.
+ *   - A blocking call goes through host_syscall_restartable(); host_signal() recognises its code range, see host.h.
+ *   - Faults of guest code come back from engine_run as exits and become signals there (force_signal).
+ */
+#ifndef DOPPEL_TASK_H
+#define DOPPEL_TASK_H
+
+#include "engine/engine.h"
+#include "process/gmem.h"
+#include "process/host.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define GUEST_NSIG 64
+
+/* The kernel's sigset for 64 signals: signal n is bit n - 1. Not libc's sigset_t, which is larger. */
+typedef uint64_t sigset64;
+#define SIG_BIT(n) (UINT64_C(1) << ((n) - 1))
+
+/* struct sigaction as riscv64 Linux has it (no sa_restorer). */
+struct guest_sigaction {
+    uint64_t handler; /* 0 SIG_DFL, 1 SIG_IGN */
+    uint64_t flags;
+    sigset64 mask;
+};
+
+/* stack_t as riscv64 Linux has it. */
+struct guest_stack {
+    uint64_t sp;
+    int32_t flags;
+    uint64_t size;
+};
+
+struct map;   /* map.h: the guest's view of its address space */
+struct vfs;   /* vfs.h: which files it sees */
+
+/* What the command line asked for; read-only once the guest runs, inherited across execve. */
+struct run_options {
+    enum engine_kind engine;
+    ext_set exts;
+    uint64_t guest_base;
+    bool strace, verbose;
+    bool secure; /* AT_SECURE: environment and options of the user's do not count */
+    uint64_t stack_bytes; /* 0: RLIMIT_STACK */
+    const char *sysroot;  /* -L; NULL without */
+    const char *uname_release; /* what uname shows; never NULL */
+};
+
+struct process {
+    const struct run_options *opt;
+    struct engine *engine; /* own */
+    struct map *map;       /* own */
+    struct vfs *vfs;       /* own */
+
+    /* set by exec */
+    char exe_path[4096]; /* as the guest sees it: what /proc/self/exe shows */
+    gva_t brk_start, brk_end;
+    gva_t vdso, vdso_sigreturn; /* base; address of __vdso_rt_sigreturn */
+    gva_t arg_start, arg_end, env_start, env_end, auxv_start, auxv_end; /* on the guest's stack */
+    gva_t stack_top;
+
+    pthread_mutex_t sig_lock; /* covers: actions */
+    struct guest_sigaction actions[GUEST_NSIG + 1];
+
+    pthread_mutex_t tasks_lock; /* covers: tasks and each task's next */
+    struct task *tasks;
+};
+
+/* The one signal that has been taken from the host's queue and not yet been given to the guest. */
+struct taken_signal {
+    bool present;
+    siginfo_t info;    /* raw, 128 bytes: the same layout on riscv64 */
+    sigset64 old_mask; /* the guest's mask when it came */
+};
+
+struct task {
+    struct hart hart;
+    struct process *proc; /* ref */
+    struct task *next;
+    int tid;
+    bool exiting; /* leave the run loop: the thread ends with exit_code */
+    int exit_code;
+
+    /* signals: this thread and its own handler only */
+    volatile struct taken_signal sig;
+    sigset64 sync_mask;             /* guest's blocking of SIGSEGV, SIGBUS, SIGILL, SIGTRAP */
+    sigset64 temp_mask;             /* the mask that ppoll, sigsuspend, … asked for */
+    bool temp_mask_set;
+    struct guest_stack altstack;
+
+    gva_t clear_child_tid; /* 0 none */
+    uint64_t syscall_pc;   /* of the ecall in progress, for --strace and reports */
+    uint64_t syscall_args[6];
+    int64_t syscall_nr; /* -1 outside a system call */
+};
+
+/* The task of this host thread; NULL before the first. Safe in signal handlers (initial-exec TLS). */
+extern __thread struct task *current_task;
+
+/*
+ * A host system call that may block; see host.h for what it promises. May return -HOST_ERESTART, which the caller hands
+ * up unchanged.
+ */
+static inline int64_t
+host_syscall_restartable6(struct task *t, long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e,
+                          uint64_t f)
+{
+    const uint64_t args[6] = {a, b, c, d, e, f};
+    return host_syscall_asm(&t->hart.attention, nr, args);
+}
+#define HOST_SYSCALL_R7(t, nr, a, b, c, d, e, f, ...)                                                   \
+    host_syscall_restartable6(t, nr, (uint64_t)(a), (uint64_t)(b), (uint64_t)(c), (uint64_t)(d), (uint64_t)(e), \
+                              (uint64_t)(f))
+#define host_syscall_restartable(t, ...) HOST_SYSCALL_R7(t, __VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
+
+/*
+ * One guest system call: a[0..5] are a0..a5; the result goes to a0, -errno on failure. Rows are in syscall.def; each
+ * sys_NAME has this shape.
+ */
+typedef int64_t syscall_fn(struct task *t, const uint64_t a[6]);
+
+/* signal.c */
+void signals_init(struct process *p);                 /* once, before the first task runs; again after execve */
+void signal_deliver(struct task *t);                  /* give the guest what t->sig holds; called by the run loop */
+void signal_force(struct task *t, int sig, int code, uint64_t addr); /* a fault of the guest: deliver now, or die of it */
+_Noreturn void signal_die(struct task *t, int sig);   /* end the process as sig's default action does */
+
+/* run.c: the loop of one task. Returns when the thread is to end. */
+void task_run(struct task *t);
+struct task *task_new(struct process *p); /* registered in p->tasks; NULL without memory */
+void task_free(struct task *t);
+
+/* exec.c: replace the process's program; called for the first program and for execve of a riscv64 file. */
+struct exec_request {
+    const char *path;   /* guest path, as given */
+    int fd;             /* the open file, or -1 */
+    char **argv, **envp; /* NULL-terminated, host memory */
+};
+
+#endif
