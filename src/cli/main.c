@@ -1,0 +1,89 @@
+/*
+ * main.c - doppel COMMAND [ARG]…: find the command and call it
+ */
+#include "cli/cli.h"
+
+#include "base/check.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+    const char *name, *help;
+    int (*run)(int argc, char **argv);
+} cmds_[] = {
+#define CMD(name, args, help) {#name, help, cmd_##name},
+#define OPT(cmd, id, short_name, long_name, value, help)
+#include "cli/options.def"
+#undef CMD
+#undef OPT
+};
+
+static int
+find(const char *name)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(cmds_); i++) {
+        if (strcmp(cmds_[i].name, name) == 0) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+static int
+unknown(const char *name)
+{
+    fprintf(stderr, "doppel: no command '%s'; `doppel --help` lists them\n", name);
+    return EXIT_DOPPEL;
+}
+
+static void
+usage(void)
+{
+    printf("usage: doppel COMMAND [ARG]…\n");
+    for (unsigned i = 0; i < ARRAY_LEN(cmds_); i++) {
+        printf("  %-12s %s\n", cmds_[i].name, cmds_[i].help);
+    }
+    printf("`doppel help COMMAND` says more; `doppel --version` names the version.\n");
+}
+
+int
+cmd_help(int argc, char **argv)
+{
+    if (argc < 2) {
+        usage();
+        return 0;
+    }
+    int i = find(argv[1]);
+    if (i < 0) {
+        return unknown(argv[1]);
+    }
+    cli_usage((enum cmd_id)i);
+    return 0;
+}
+
+int
+main(int argc, char **argv)
+{
+    if (argc < 2) {
+        fprintf(stderr, "doppel: no command; `doppel --help` lists them\n");
+        return EXIT_DOPPEL;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        usage();
+        return 0;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("doppel " DOPPEL_VERSION "\n");
+        return 0;
+    }
+    int i = find(argv[1]);
+    if (i < 0) {
+        return unknown(argv[1]);
+    }
+    if (argc > 2 && strcmp(argv[2], "--help") == 0) {
+        cli_usage((enum cmd_id)i);
+        return 0;
+    }
+    return cmds_[i].run(argc - 1, argv + 1);
+}
