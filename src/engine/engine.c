@@ -1,0 +1,167 @@
+/*
+ * engine.c - make an engine, run a hart on it, take faults back from the host
+ */
+#include "engine/engine_impl.h"
+
+#include "engine/fp_ops.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const kind_names[] = {
+    [ENGINE_SWITCH] = "switch",
+    [ENGINE_INDIRECT] = "indirect",
+    [ENGINE_PREDECODED] = "predecoded",
+    [ENGINE_THREADED] = "threaded",
+};
+#define KINDS (sizeof kind_names / sizeof kind_names[0])
+
+int
+engine_kind_by_name(const char *name)
+{
+    for (unsigned k = 0; k < KINDS; k++) {
+        if (strcmp(name, kind_names[k]) == 0) {
+            return (int)k;
+        }
+    }
+    return -1;
+}
+
+const char *
+engine_kind_name(enum engine_kind k)
+{
+    return kind_names[k];
+}
+
+struct engine *
+engine_new(const struct engine_config *cfg, struct err *e)
+{
+    struct engine *en = calloc(1, sizeof *en);
+    if (en == NULL) {
+        err_set(e, -ENOMEM, "make an engine");
+        return NULL;
+    }
+    en->cfg = *cfg;
+    if (code_space_init(en, e) != 0) {
+        free(en);
+        return NULL;
+    }
+    return en;
+}
+
+void
+engine_free(struct engine *en)
+{
+    if (en != NULL) {
+        code_space_fini(en);
+        free(en);
+    }
+}
+
+void
+engine_after_fork(struct engine *en)
+{
+    atomic_store(&en->running, 0);
+}
+
+static void
+run(struct engine *en, struct hart *h, int64_t budget)
+{
+    switch (en->cfg.kind) {
+    case ENGINE_SWITCH:
+        interp_switch(h, budget);
+        break;
+    case ENGINE_INDIRECT:
+        interp_indirect(h, budget);
+        break;
+    case ENGINE_PREDECODED:
+        interp_predecoded(h, budget);
+        break;
+    case ENGINE_THREADED:
+        if (en->cfg.guest_base == 0) {
+            interp_threaded_base0(h, budget);
+        } else {
+            interp_threaded(h, budget);
+        }
+        break;
+    }
+}
+
+/* Not inlined: whatever lives across the landing is in this frame's memory or in the hart. */
+__attribute__((noinline)) struct engine_exit
+engine_run(struct engine *en, struct hart *h, int64_t budget)
+{
+    struct landing land = {0};
+    h->engine = en;
+    h->landing = &land;
+    h->ip = NULL;
+    atomic_fetch_add_explicit(&en->running, 1, memory_order_relaxed);
+    fp_enter(h);
+    land.budget = budget;
+    land.hart = h;
+    /* After a jump back only memory is trusted: it restored no register. */
+    do {
+        if (__builtin_setjmp(land.jb) == 0) {
+            land.again = false;
+            land.hart->in_guest = GUEST_RUNNING;
+            run(land.hart->engine, land.hart, land.budget);
+            __builtin_unreachable();
+        }
+    } while (land.again && land.ex.kind == EXIT_BUDGET);
+    h = land.hart;
+    en = h->engine;
+    h->in_guest = GUEST_NOT;
+    fp_leave(h);
+    atomic_fetch_sub_explicit(&en->running, 1, memory_order_relaxed);
+    if (h->ip != NULL) {
+        h->pc = (uint64_t)((const char *)h->ip - en->slots) / SLOT_SCALE;
+    }
+    if (land.ex.kind == EXIT_FENCE_I) {
+        h->pc += land.ex.addr;
+        land.ex.addr = 0;
+    }
+    return land.ex;
+}
+
+_Noreturn void
+interp_leave(struct hart *h, enum exit_kind kind, uint64_t addr)
+{
+    struct landing *land = h->landing;
+    land->ex = (struct engine_exit){.kind = kind, .addr = addr};
+    __builtin_longjmp(land->jb, 1);
+}
+
+_Noreturn void
+interp_leave_fault(struct hart *h, uint64_t addr, bool write)
+{
+    struct landing *land = h->landing;
+    land->ex = (struct engine_exit){.kind = EXIT_FAULT, .addr = addr, .write = write};
+    __builtin_longjmp(land->jb, 1);
+}
+
+void
+engine_fault(struct hart *h, int sig, int code, uint64_t host_addr, bool write)
+{
+    if (h == NULL || h->in_guest == GUEST_NOT) {
+        return;
+    }
+    struct engine *en = h->engine;
+    struct landing *land = h->landing;
+    struct engine_exit ex = {.write = write, .host_sig = sig, .host_code = code};
+    if (code_space_contains(en, host_addr)) {
+        ex.kind = EXIT_FETCH;
+        ex.addr = (host_addr - (uint64_t)(uintptr_t)en->slots) / SLOT_SCALE;
+        if (h->in_guest == GUEST_RUNNING) { /* a jump to nowhere: no handler ran for it yet */
+            h->pc = ex.addr;
+            h->ip = NULL;
+        }
+    } else if (host_addr - en->cfg.guest_base < GUEST_TOP) {
+        ex.kind = h->in_guest == GUEST_FETCHING ? EXIT_FETCH : EXIT_FAULT;
+        ex.addr = host_addr - en->cfg.guest_base;
+    } else {
+        return;
+    }
+    land->ex = ex;
+    __builtin_longjmp(land->jb, 1);
+}

@@ -1,0 +1,100 @@
+/*
+ * engine_impl.h - what the engine's files share
+ *
+ * How an interpreter ends: every exit but the polls is a jump out (interp_leave) to the landing that engine_run set up,
+ * from a handler or from the host's SIGSEGV handler; no state lives on the stack in between.
+ */
+#ifndef DOPPEL_ENGINE_IMPL_H
+#define DOPPEL_ENGINE_IMPL_H
+
+#include "engine/engine.h"
+
+#include <assert.h>
+#include <emmintrin.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+/*
+ * One decoded instruction. `handler` is the threaded interpreter's: its offset from handler_base; 0 is "not decoded".
+ * A slot is written as one 16-byte store.
+ */
+struct slot {
+    int32_t handler;
+    struct insn i;
+};
+static_assert(sizeof(struct insn) == 12 && sizeof(struct slot) == 16, "slot(pc) = bias + 8 * pc");
+#define SLOT_SCALE 8 /* bytes of slot per byte of guest code */
+
+/* hart.in_guest */
+enum { GUEST_NOT, GUEST_RUNNING, GUEST_FETCHING };
+
+/* engine.page_flags, a byte for each page of the guest's address space */
+enum {
+    PAGE_EXEC = 1,    /* its slots are accessible */
+    PAGE_MUTABLE = 2, /* its bytes may change without a call to us */
+    PAGE_DECODED = 4, /* some slot of it is, or was, decoded */
+};
+
+struct engine {
+    struct engine_config cfg;
+    char *slots;         /* into reserved: slot of guest address 0 */
+    uint8_t *page_flags; /* own: GUEST_TOP / 4096 of them, untouched ones cost nothing */
+    char *reserved;      /* own: the slots with a guard at each end, RESERVED_BYTES */
+    atomic_int running;  /* harts inside engine_run */
+};
+
+/* Where engine_run waits for an interpreter to end. */
+struct landing {
+    void *jb[5]; /* __builtin_setjmp */
+    struct hart *hart;
+    int64_t budget;
+    bool again; /* an interpreter asks to be started once more, from hart.pc with `budget` */
+    struct engine_exit ex;
+};
+
+static inline struct slot *
+slot_of(const struct engine *en, uint64_t pc)
+{
+    return (struct slot *)(void *)(en->slots + pc * SLOT_SCALE);
+}
+
+/* All 16 bytes at once, so that no hart sees half of a slot. */
+static inline void
+slot_write(struct slot *to, const struct slot *from)
+{
+    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)from);
+    _mm_store_si128((__m128i *)(void *)to, v);
+}
+
+/* code.c */
+int code_space_init(struct engine *en, struct err *e);
+void code_space_fini(struct engine *en);
+bool code_space_contains(const struct engine *en, uint64_t host_addr);
+void code_page_decoded(struct engine *en, uint64_t pc); /* before a slot of pc's page is written */
+
+/* End engine_run with this exit; hart.pc is exact already, or will be made so from hart.ip by the engine's kind. */
+_Noreturn void interp_leave(struct hart *h, enum exit_kind kind, uint64_t addr);
+_Noreturn void interp_leave_fault(struct hart *h, uint64_t addr, bool write);
+
+enum csr_op { CSR_WRITE, CSR_SET, CSR_CLEAR };
+
+/* Execute a CSR instruction of user mode; leaves with EXIT_ILLEGAL if the CSR or the access does not exist. */
+uint64_t interp_csr(struct hart *h, unsigned csr, enum csr_op op, uint64_t v, bool writes);
+
+/* amocas.q on the 16-byte aligned guest address a (Zacas). */
+void interp_cas128(struct hart *h, const struct insn *i, uint64_t a);
+
+/*
+ * Decode the instruction at pc for an interpreter: rd 0 becomes 32. Reads guest memory, so it may leave with EXIT_FETCH.
+ * Returns the raw word.
+ */
+uint32_t interp_fetch(struct hart *h, uint64_t pc, struct insn *out);
+
+/* The four. Each returns only by interp_leave(), except at EXIT_BUDGET and EXIT_ATTENTION, which it reports itself. */
+void interp_switch(struct hart *h, int64_t budget);
+void interp_indirect(struct hart *h, int64_t budget);
+void interp_predecoded(struct hart *h, int64_t budget);
+void interp_threaded(struct hart *h, int64_t budget);
+void interp_threaded_base0(struct hart *h, int64_t budget);
+
+#endif

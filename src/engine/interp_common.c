@@ -1,0 +1,106 @@
+/*
+ * interp_common.c - what an interpreter calls out for: fetch, CSRs, the 16-byte compare-and-swap
+ */
+#include "engine/interp_ops.h"
+
+#include "base/nondet.h"
+#include "engine/fp_ops.h"
+
+uint32_t
+interp_fetch(struct hart *h, uint64_t pc, struct insn *out)
+{
+    struct engine *en = h->engine;
+    const uint32_t was = h->in_guest;
+    h->pc = pc;
+    h->ip = NULL;
+    h->in_guest = GUEST_FETCHING;
+    if (unlikely(pc >= GUEST_TOP)) {
+        interp_leave(h, EXIT_FETCH, pc);
+    }
+    /* The slots are accessible exactly where the guest may execute. */
+    (void)*(volatile int32_t *)&slot_of(en, pc)->handler;
+    uint32_t w = *MEM(mem16, pc);
+    if (insn_len(w) == 4) {
+        (void)*(volatile int32_t *)&slot_of(en, pc + 2)->handler;
+        w |= (uint32_t)*MEM(mem16, pc + 2) << 16;
+    }
+    h->in_guest = was;
+    isa_decode(w, h->exts, out);
+    if (out->rd == 0 && out->op != OP_amocas_q) {
+        out->rd = 32;
+    }
+    return w;
+}
+
+void
+interp_cas128(struct hart *h, const struct insn *i, uint64_t a)
+{
+    uint64_t *x = hart_x(h);
+    /* A pair that starts with x0 is all zero as a source and is not written (Zacas). */
+    uint64_t lo = i->rd ? x[i->rd] : 0, hi = i->rd ? x[i->rd + 1] : 0;
+    const uint64_t new_lo = i->rs2 ? x[i->rs2] : 0, new_hi = i->rs2 ? x[i->rs2 + 1] : 0;
+    __asm__ volatile("lock cmpxchg16b (%[p])"
+                     : "+a"(lo), "+d"(hi)
+                     : [p] "r"(a + GUEST_BASE(h)), "b"(new_lo), "c"(new_hi)
+                     : "memory", "cc");
+    if (i->rd != 0) {
+        x[i->rd] = lo;
+        x[i->rd + 1] = hi;
+    }
+}
+
+static uint64_t
+csr_new(uint64_t old, enum csr_op op, uint64_t v)
+{
+    switch (op) {
+    case CSR_WRITE:
+        return v;
+    case CSR_SET:
+        return old | v;
+    case CSR_CLEAR:
+        return old & ~v;
+    }
+    return old;
+}
+
+uint64_t
+interp_csr(struct hart *h, unsigned csr, enum csr_op op, uint64_t v, bool writes)
+{
+    uint64_t old;
+    switch (csr) {
+    case 0x001: /* fflags */
+        old = fp_flags_read(h);
+        if (writes) {
+            fp_flags_write(h, csr_new(old, op, v) & 31);
+        }
+        return old;
+    case 0x002: /* frm */
+        old = h->frm;
+        if (writes) {
+            fp_set_frm(h, csr_new(old, op, v) & 7);
+        }
+        return old;
+    case 0x003: /* fcsr */
+        old = (uint64_t)h->frm << 5 | fp_flags_read(h);
+        if (writes) {
+            const uint64_t n = csr_new(old, op, v);
+            fp_flags_write(h, n & 31);
+            fp_set_frm(h, (n >> 5) & 7);
+        }
+        return old;
+    case 0xc00: /* cycle: a gigahertz machine */
+    case 0xc01: /* time: at the 10 MHz of QEMU virt */
+    case 0xc02: /* instret */
+        if (writes || !isa_ext_enabled(EXT_ZICNTR, h->exts)) {
+            break;
+        }
+        return csr == 0xc01 ? nondet_mono_ns() / 100 : csr == 0xc00 ? nondet_mono_ns() : h->instret;
+    default:
+        /* hpmcounter3..31 exist and count nothing */
+        if (csr >= 0xc03 && csr <= 0xc1f && !writes && isa_ext_enabled(EXT_ZIHPM, h->exts)) {
+            return 0;
+        }
+        break;
+    }
+    interp_leave(h, EXIT_ILLEGAL, 0);
+}

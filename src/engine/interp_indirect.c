@@ -1,0 +1,59 @@
+/*
+ * interp_indirect.c - indirect threading: no loop; every handler decodes the next instruction and jumps through the table
+ *
+ * One indirect branch at the end of each handler instead of one for all, so the host's predictor learns what follows
+ * what.
+ */
+#include "engine/interp_ops.h"
+
+#include "engine/fp_ops.h"
+
+#define PC V(pc)
+#define LEN i->len
+#define AT_RISK() ((void)0)
+#define BRANCH(c)                              \
+    if (U(c)) {                                \
+        next = pc + (uint64_t)(int64_t)i->imm; \
+    }
+#define JUMP(t) (next = U(t))
+#define JUMP_REL() (next = pc + (uint64_t)(int64_t)i->imm)
+
+#define NEXT()                                                              \
+    do {                                                                    \
+        if (unlikely(h->attention != 0 || budget-- <= 0)) {                 \
+            h->pc = pc;                                                     \
+            interp_leave(h, h->attention != 0 ? EXIT_ATTENTION : EXIT_BUDGET, 0); \
+        }                                                                   \
+        interp_fetch(h, pc, &in);                                           \
+        next = pc + in.len;                                                 \
+        goto *table[in.op];                                                 \
+    } while (0)
+
+void
+interp_indirect(struct hart *h, int64_t budget)
+{
+    static const void *const table[OP_COUNT] = {
+        [OP_ILLEGAL] = &&do_illegal,
+#define INSN(name, match, mask, fmt, ext, cls) [OP_##name] = &&do_##name,
+#define INSN16(name, match, mask, fmt, ext, base)
+#include "isa/insn.def"
+#undef INSN
+#undef INSN16
+    };
+    uint64_t pc = h->pc, next;
+    struct insn in;
+    const struct insn *const i = &in;
+    NEXT();
+do_illegal:
+    ILLEGAL();
+#define SEM(name, ...)     \
+    do_##name:             \
+    {                      \
+        __VA_ARGS__;       \
+    }                      \
+    h->instret++;          \
+    pc = next;             \
+    NEXT();
+#include "isa/sem.inc"
+#undef SEM
+}

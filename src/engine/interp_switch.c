@@ -1,0 +1,49 @@
+/*
+ * interp_switch.c - decode and dispatch: fetch, decode, one big switch, every time
+ *
+ * The plainest of the four and the one that tests trust: it keeps nothing between two instructions, so it also sees
+ * modified code at once, and it counts and stops exactly.
+ */
+#include "engine/interp_ops.h"
+
+#include "engine/fp_ops.h"
+
+#define PC V(pc)
+#define LEN i->len
+#define AT_RISK() ((void)0) /* h->pc is exact since the fetch */
+#define BRANCH(c)                           \
+    if (U(c)) {                             \
+        next = pc + (uint64_t)(int64_t)i->imm; \
+    }
+#define JUMP(t) (next = U(t))
+#define JUMP_REL() (next = pc + (uint64_t)(int64_t)i->imm)
+
+void
+interp_switch(struct hart *h, int64_t budget)
+{
+    uint64_t pc = h->pc;
+    for (;;) {
+        if (unlikely(h->attention != 0 || budget-- <= 0)) {
+            h->pc = pc;
+            interp_leave(h, h->attention != 0 ? EXIT_ATTENTION : EXIT_BUDGET, 0);
+        }
+        struct insn in;
+        interp_fetch(h, pc, &in);
+        const struct insn *const i = &in;
+        uint64_t next = pc + i->len;
+        switch ((enum op)i->op) {
+        case OP_ILLEGAL:
+        case OP_COUNT:
+            ILLEGAL();
+            break;
+#define SEM(name, ...)  \
+    case OP_##name: {   \
+        __VA_ARGS__;    \
+    } break;
+#include "isa/sem.inc"
+#undef SEM
+        }
+        h->instret++;
+        pc = next;
+    }
+}

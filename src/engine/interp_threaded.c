@@ -1,0 +1,346 @@
+/*
+ * interp_threaded.c - direct threading: the slot names its handler, and each handler ends in a jump to the next one's
+ *
+ * A handler is a function; going to the next is a call in tail position, which the compiler makes a jump, so the four
+ * arguments stay in registers and no handler saves any. Where a build cannot promise that (no optimisation, sanitizers)
+ * handlers return the next slot to a loop instead: same handlers, `TAIL` 0.
+ *
+ *      rdi h     rsi ip     rdx budget (instructions left)     rcx base (of handler offsets)
+ *
+ * A zeroed slot has offset 0: the handler `miss`, which decodes a run of instructions and goes on. Instructions that often
+ * follow each other are fused (fuse.def): the first slot's handler then does both.
+ *
+ * Decoding over a slot that was forgotten (code.c): another hart may have loaded the old handler and not yet its
+ * operands, and would mix two instructions. So a slot whose operands would change is only written while no other hart
+ * runs; otherwise it gets `uncached`, which executes from memory and asks again next time.
+ *
+ * Compiled twice: for guest base 0 (INTERP_BASE_ZERO), and for any.
+ */
+#include "engine/interp_ops.h"
+
+#include "engine/fp_ops.h"
+
+#if defined(__OPTIMIZE__) && !defined(DOPPEL_SANITIZED)
+#define TAIL 1
+typedef void flow;
+#define GO(to) return ((handler_fn *)(base + (to)->handler))(h, to, budget, base)
+#define STOP return
+#else
+#define TAIL 0
+typedef struct {
+    const struct slot *ip;
+    int64_t budget;
+} flow;
+#define GO(to) return (flow) {to, budget}
+#define STOP return (flow) {NULL, 0}
+#endif
+
+#define ARGS struct hart *h, const struct slot *ip, int64_t budget, const char *base
+typedef flow handler_fn(ARGS);
+#define HANDLER static __attribute__((unused)) flow
+#define INLINE static inline __attribute__((always_inline, unused))
+
+static flow miss(ARGS);
+
+/* How offsets are made; a function's address is the base, so a zeroed slot is a miss. */
+#define HANDLER_BASE ((const char *)(uintptr_t)miss)
+
+INLINE const struct slot *
+slot_at(const struct slot *ip, int64_t bytes)
+{
+    return (const struct slot *)(const void *)((const char *)ip + bytes * SLOT_SCALE);
+}
+
+INLINE uint64_t
+pc_of(const struct hart *h, const struct slot *ip)
+{
+    return (uint64_t)((const char *)ip - h->engine->slots) / SLOT_SCALE;
+}
+
+static _Noreturn __attribute__((noinline, cold)) void
+leave_poll(struct hart *h, const struct slot *ip)
+{
+    h->ip = ip;
+    interp_leave(h, h->attention != 0 ? EXIT_ATTENTION : EXIT_BUDGET, 0);
+}
+
+static _Noreturn __attribute__((noinline, cold)) void
+leave_wild(struct hart *h, uint64_t target)
+{
+    h->ip = NULL;
+    h->pc = target;
+    interp_leave(h, EXIT_FETCH, target);
+}
+
+#define PC V(pc_of(h, ip))
+#define AT_RISK() (h->ip = ip)
+
+/* Every taken jump polls: no loop is without one. */
+#define GO_POLLED(to)                                        \
+    do {                                                     \
+        const struct slot *const to_ = (to);                 \
+        if (unlikely(h->attention != 0 || budget <= 0)) {    \
+            leave_poll(h, to_);                              \
+        }                                                    \
+        GO(to_);                                             \
+    } while (0)
+
+/* Form 1: statements only, for the first of a fused pair. Flow words cannot occur there. */
+#define LEN 4
+#define BRANCH(c) ((void)U(c))
+#define JUMP(t) ((void)(t))
+#define JUMP_REL() ((void)0)
+#define SEM(name, ...)                                        \
+    INLINE void first_##name(struct hart *h, const struct slot *ip) \
+    {                                                         \
+        const struct insn *const i = &ip->i;                  \
+        (void)i, (void)h;                                     \
+        __VA_ARGS__;                                          \
+    }
+#include "isa/sem.inc"
+#undef SEM
+#undef LEN
+#undef BRANCH
+#undef JUMP
+#undef JUMP_REL
+
+/* Forms 2 and 3: whole handlers, for instructions of 4 and of 2 bytes. */
+#define BRANCH(c)                        \
+    if (U(c)) {                          \
+        GO_POLLED(slot_at(ip, i->imm));  \
+    }
+#define JUMP_REL() GO_POLLED(slot_at(ip, i->imm))
+#define JUMP(t)                                      \
+    do {                                             \
+        const uint64_t t_ = U(t);                    \
+        if (unlikely(t_ >= GUEST_TOP)) {             \
+            leave_wild(h, t_);                       \
+        }                                            \
+        GO_POLLED(slot_of(h->engine, t_));           \
+    } while (0)
+
+#define LEN 4
+#define SEM(name, ...)                        \
+    INLINE flow last4_##name(ARGS)            \
+    {                                         \
+        const struct insn *const i = &ip->i;  \
+        budget--;                             \
+        __VA_ARGS__;                          \
+        (void)i;                              \
+        GO(slot_at(ip, LEN));                 \
+    }                                         \
+    HANDLER h4_##name(ARGS)                   \
+    {                                         \
+        return last4_##name(h, ip, budget, base); \
+    }
+#include "isa/sem.inc"
+#undef SEM
+#undef LEN
+#define LEN 2
+#define SEM(name, ...)                        \
+    INLINE flow last2_##name(ARGS)            \
+    {                                         \
+        const struct insn *const i = &ip->i;  \
+        budget--;                             \
+        __VA_ARGS__;                          \
+        (void)i;                              \
+        GO(slot_at(ip, LEN));                 \
+    }                                         \
+    HANDLER h2_##name(ARGS)                   \
+    {                                         \
+        return last2_##name(h, ip, budget, base); \
+    }
+#include "isa/sem.inc"
+#undef SEM
+#undef LEN
+
+HANDLER
+h4_illegal(ARGS)
+{
+    (void)budget, (void)base;
+    ILLEGAL();
+}
+
+/* The operation of each slot, to its handlers. */
+static handler_fn *const handlers4[OP_COUNT] = {
+    [OP_ILLEGAL] = h4_illegal,
+#define INSN(name, match, mask, fmt, ext, cls) [OP_##name] = h4_##name,
+#define INSN16(name, match, mask, fmt, ext, of)
+#include "isa/insn.def"
+#undef INSN
+#undef INSN16
+};
+static handler_fn *const handlers2[OP_COUNT] = {
+    [OP_ILLEGAL] = h4_illegal,
+#define INSN(name, match, mask, fmt, ext, cls)
+#define INSN16(name, match, mask, fmt, ext, of) [OP_##of] = h2_##of,
+#include "isa/insn.def"
+#undef INSN
+#undef INSN16
+};
+
+/* Fused pairs: the first's statements, then the second as it stands. */
+#define FUSE(a, len_a, b, len_b)                                            \
+    HANDLER fused_##a##_##len_a##_##b##_##len_b(ARGS)                       \
+    {                                                                       \
+        first_##a(h, ip);                                                   \
+        return last##len_b##_##b(h, slot_at(ip, len_a), budget - 1, base);  \
+    }
+#include "engine/fuse.def"
+#undef FUSE
+
+static const struct fused {
+    uint16_t op_a, op_b;
+    uint8_t len_a, len_b;
+    handler_fn *fn;
+} fused[] = {
+#define FUSE(a, len_a, b, len_b) {OP_##a, OP_##b, len_a, len_b, fused_##a##_##len_a##_##b##_##len_b},
+#include "engine/fuse.def"
+#undef FUSE
+};
+
+static handler_fn *
+handler_for(const struct insn *i)
+{
+    return i->len == 2 ? handlers2[i->op] : handlers4[i->op];
+}
+
+static int32_t
+offset_of(handler_fn *fn)
+{
+    return (int32_t)((const char *)(uintptr_t)fn - HANDLER_BASE);
+}
+
+/* The handler that does `a` and the instruction behind it, or a's own. */
+static handler_fn *
+handler_for_pair(const struct insn *a, const struct insn *b)
+{
+    for (size_t k = 0; k < sizeof fused / sizeof fused[0]; k++) {
+        const struct fused *f = &fused[k];
+        if (f->op_a == a->op && f->op_b == b->op && f->len_a == a->len && f->len_b == b->len) {
+            return f->fn;
+        }
+    }
+    return handler_for(a);
+}
+
+/* May control not reach what follows this instruction? Then decoding ahead stops. */
+static bool
+ends_run(const struct insn *i)
+{
+    switch (i->op) {
+    case OP_ILLEGAL:
+    case OP_jal:
+    case OP_jalr:
+    case OP_ecall:
+    case OP_ebreak:
+    case OP_fence_i:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/*
+ * Execute one instruction from memory, as the switch interpreter does, and start again behind it: its exit for an
+ * exhausted budget of one is not ours.
+ */
+HANDLER
+uncached(ARGS)
+{
+    struct landing *land = h->landing;
+    h->pc = pc_of(h, ip);
+    h->ip = NULL;
+    land->budget = budget - 1;
+    land->again = true;
+    (void)base;
+    interp_switch(h, 1);
+    STOP;
+}
+
+/* May the operands of a slot that was used before be replaced now? */
+static bool
+slot_is_free(const struct hart *h, const struct slot *s, const struct insn *now)
+{
+    static const struct insn never;
+    return memcmp(&s->i, now, sizeof *now) == 0 || memcmp(&s->i, &never, sizeof never) == 0 ||
+           atomic_load_explicit(&h->engine->running, memory_order_relaxed) == 1;
+}
+
+#define RUN_MAX 64
+
+/*
+ * Decode the instruction at pc and those behind it, up to a jump, a decoded slot, or the page's end; the first must decode
+ * (a fetch fault leaves), the others only if they lie in the same page.
+ */
+static __attribute__((noinline)) void
+decode_run(struct hart *h, uint64_t pc)
+{
+    struct slot run[RUN_MAX];
+    unsigned n = 0;
+    for (uint64_t at = pc; n < RUN_MAX; n++) {
+        struct slot *s = slot_of(h->engine, at);
+        if (n > 0 && (at / 4096 != (at + 2) / 4096 || at / 4096 != pc / 4096 || s->handler != 0)) {
+            break;
+        }
+        interp_fetch(h, at, &run[n].i);
+        if (!slot_is_free(h, s, &run[n].i)) {
+            if (n == 0) {
+                __atomic_store_n(&s->handler, offset_of(uncached), __ATOMIC_RELEASE);
+                code_page_decoded(h->engine, at);
+            }
+            break;
+        }
+        at += run[n].i.len;
+        if (ends_run(&run[n].i)) {
+            n++;
+            break;
+        }
+    }
+    code_page_decoded(h->engine, pc);
+    /* Last to first: a fused handler's second half is complete before it can run. */
+    uint64_t end = pc;
+    for (unsigned k = 0; k < n; k++) {
+        end += run[k].i.len;
+    }
+    for (unsigned k = n; k-- > 0;) {
+        end -= run[k].i.len;
+        handler_fn *fn = k + 1 < n ? handler_for_pair(&run[k].i, &run[k + 1].i) : handler_for(&run[k].i);
+        run[k].handler = offset_of(fn);
+        slot_write(slot_of(h->engine, end), &run[k]);
+    }
+    h->ip = NULL;
+}
+
+static __attribute__((noinline)) flow
+miss(ARGS)
+{
+    decode_run(h, pc_of(h, ip));
+    GO(ip);
+}
+
+#ifdef INTERP_BASE_ZERO
+#define interp_threaded interp_threaded_base0
+#endif
+
+void
+interp_threaded(struct hart *h, int64_t budget)
+{
+    if (h->pc >= GUEST_TOP) {
+        leave_wild(h, h->pc);
+    }
+    const struct slot *ip = slot_of(h->engine, h->pc);
+    const char *const base = HANDLER_BASE;
+    if (h->attention != 0 || budget <= 0) {
+        leave_poll(h, ip);
+    }
+#if TAIL
+    GO(ip);
+#else
+    while (ip != NULL) {
+        flow f = ((handler_fn *)(base + ip->handler))(h, ip, budget, base);
+        ip = f.ip;
+        budget = f.budget;
+    }
+#endif
+}
