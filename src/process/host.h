@@ -18,6 +18,9 @@
 
 #define HOST_ERESTART 512 /* never seen by a guest */
 
+/* From a system call of ours: it has set pc and all registers itself, the dispatcher touches nothing (rt_sigreturn). */
+#define HOST_EJUSTRETURN 513
+
 static inline int64_t
 host_syscall6(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f)
 {

@@ -68,6 +68,12 @@ struct run_options {
     const char *uname_release; /* what uname shows; never NULL */
 };
 
+/* What rt_sigaction has set. The threads of a process share it; a child of fork or vfork has a copy. */
+struct sighand {
+    pthread_mutex_t lock; /* covers: actions */
+    struct guest_sigaction actions[GUEST_NSIG + 1];
+};
+
 struct process {
     const struct run_options *opt;
     struct engine *engine; /* own */
@@ -81,8 +87,7 @@ struct process {
     gva_t arg_start, arg_end, env_start, env_end, auxv_start, auxv_end; /* on the guest's stack */
     gva_t stack_top;
 
-    pthread_mutex_t sig_lock; /* covers: actions */
-    struct guest_sigaction actions[GUEST_NSIG + 1];
+    struct sighand sighand; /* each task's own pointer says which one counts for it */
 
     pthread_mutex_t tasks_lock; /* covers: tasks and each task's next */
     struct task *tasks;
@@ -95,22 +100,33 @@ struct taken_signal {
     sigset64 old_mask; /* the guest's mask when it came */
 };
 
+/* SIGILL, SIGTRAP, SIGBUS, SIGSEGV that somebody sent: held until the guest's mask lets them through. */
+struct held_signal {
+    bool pending;
+    siginfo_t info;
+};
+enum { HELD_MAX = 4 };
+
 struct task {
     struct hart hart;
     struct process *proc; /* ref */
     struct task *next;
     int tid;
+    bool leader;  /* its host thread is the first of its host process, and ends by a raw exit */
     bool exiting; /* leave the run loop: the thread ends with exit_code */
     int exit_code;
 
     /* signals: this thread and its own handler only */
+    struct sighand *sighand; /* ref: proc's; a vfork child's own */
     volatile struct taken_signal sig;
+    volatile struct held_signal held[HELD_MAX];
     sigset64 sync_mask;             /* guest's blocking of SIGSEGV, SIGBUS, SIGILL, SIGTRAP */
     sigset64 temp_mask;             /* the mask that ppoll, sigsuspend, … asked for */
     bool temp_mask_set;
     struct guest_stack altstack;
 
     gva_t clear_child_tid; /* 0 none */
+    gva_t robust_list;     /* head, as set_robust_list(2) was told */
     uint64_t syscall_pc;   /* of the ecall in progress, for --strace and reports */
     uint64_t syscall_args[6];
     int64_t syscall_nr; /* -1 outside a system call */
@@ -142,10 +158,28 @@ host_syscall_restartable6(struct task *t, long nr, uint64_t a, uint64_t b, uint6
 typedef int64_t syscall_fn(struct task *t, const uint64_t a[6]);
 
 /* signal.c */
-void signals_init(struct process *p);                 /* once, before the first task runs; again after execve */
-void signal_deliver(struct task *t);                  /* give the guest what t->sig holds; called by the run loop */
+void signals_init(struct process *p, struct task *first); /* at start and so after execve: before the first task runs */
+int signals_thread_init(void *alt_stack, size_t size); /* each host thread, before its task runs */
+void signal_deliver(struct task *t); /* hart.attention was seen: clear it, give the guest what has been taken */
 void signal_force(struct task *t, int sig, int code, uint64_t addr); /* a fault of the guest: deliver now, or die of it */
 _Noreturn void signal_die(struct task *t, int sig);   /* end the process as sig's default action does */
+
+/*
+ * Around whatever must not be interrupted by a guest's signal, or must not happen before one that has been taken already
+ * has been delivered. signal_hold() blocks all; false: return -HOST_ERESTART at once, without releasing.
+ */
+bool signal_hold(struct task *t, sigset64 *old);
+void signal_release(const sigset64 *old);
+
+/*
+ * Around the host's execve, within a hold: gives mask, ignored and pending signals the form in which the next program's
+ * signals_init() finds them; execve_failed takes it back.
+ */
+void signals_before_execve(struct task *t, const sigset64 *old);
+void signals_execve_failed(struct task *t);
+
+/* sys_thread.c: after task_run() has returned. Ends the host thread of a leader; returns in any other. */
+void task_exit(struct task *t);
 
 /* run.c: the loop of one task. Returns when the thread is to end. */
 void task_run(struct task *t);
