@@ -1,0 +1,382 @@
+/*
+ * vfs_file.c - opening and examining files, and making, moving and removing their names
+ *
+ * See vfs.h. Each call resolves its path and makes the host's call on the result. A resolved name is never a symbolic
+ * link that would be followed (vfs_walk.c saw to that), so every call here says "do not follow"; should another
+ * process have put one there since, the answer is ELOOP and not a file outside of the root.
+ */
+#include "process/vfs_impl.h"
+
+#include <errno.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <sys/inotify.h>
+
+/* Open what vfs_resolve() found. A descriptor that is the object itself is opened again through /proc/self/fd. */
+static int64_t
+open_at(struct task *t, struct vfs_at *at, int flags, mode_t mode)
+{
+    char path[PROC_PATH_MAX];
+    const char *name = at->name;
+    int dir = at->dir;
+    if (name[0] == '\0') {
+        if (flags & O_PATH) {
+            return host_syscall(SYS_fcntl, dir, flags & O_CLOEXEC ? F_DUPFD_CLOEXEC : F_DUPFD, 0);
+        }
+        snprintf(path, sizeof path, "/proc/self/fd/%d", dir);
+        name = path;
+        flags &= ~O_NOFOLLOW;
+    } else if (!at->direct) {
+        flags |= O_NOFOLLOW;
+    }
+    return host_syscall_restartable(t, SYS_openat, dir, name, flags, mode);
+}
+
+int64_t
+vfs_openat(struct task *t, int dirfd, const char *path, int flags, mode_t mode)
+{
+    struct vfs_at at;
+    unsigned how = 0;
+    if (!(flags & O_NOFOLLOW) && (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL)) {
+        how |= RESOLVE_FOLLOW;
+    }
+    if (flags & O_CREAT) {
+        how |= RESOLVE_CREATE;
+    } else if ((flags & O_ACCMODE) == O_RDONLY && !(flags & O_TRUNC)) {
+        how |= RESOLVE_READ;
+    }
+    int64_t r = vfs_resolve(t, dirfd, path, how, &at);
+    if (r < 0) {
+        return r;
+    }
+    r = open_at(t, &at, flags, mode);
+    vfs_at_done(&at);
+    return r;
+}
+
+int64_t
+vfs_openat2(struct task *t, int dirfd, const char *path, const struct open_how *how, size_t size)
+{
+    if (path[0] != '/' && !vfs_fd_ok(vfs_of(t), dirfd)) {
+        return -EBADF;
+    }
+    return host_syscall_restartable(t, SYS_openat2, dirfd, path, how, size);
+}
+
+int64_t
+vfs_open_exec(struct task *t, int dirfd, const char *path, int flags, char exe[4096])
+{
+    struct vfs *v = vfs_of(t);
+    struct vfs_at at;
+    int64_t fd;
+    if (flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW)) {
+        return -EINVAL;
+    }
+    if (path[0] == '\0' && flags & AT_EMPTY_PATH) {
+        if (!vfs_fd_ok(v, dirfd)) {
+            return -EBADF;
+        }
+        char self[PROC_PATH_MAX];
+        snprintf(self, sizeof self, "/proc/self/fd/%d", dirfd);
+        fd = host_syscall(SYS_openat, AT_FDCWD, self, O_RDONLY | O_CLOEXEC);
+    } else {
+        fd = vfs_resolve(t, dirfd, path, resolve_how(flags), &at);
+        if (fd < 0) {
+            return fd;
+        }
+        fd = open_at(t, &at, O_RDONLY | O_CLOEXEC | (flags & AT_SYMLINK_NOFOLLOW ? O_NOFOLLOW : 0), 0);
+        vfs_at_done(&at);
+    }
+    if (fd < 0) {
+        return fd;
+    }
+    fd = vfs_fd_hide(v, (int)fd);
+    if (fd >= 0 && exe != NULL) {
+        char self[PROC_PATH_MAX];
+        snprintf(self, sizeof self, "/proc/self/fd/%d", (int)fd);
+        int64_t n = host_syscall(SYS_readlinkat, AT_FDCWD, self, exe, PATH_MAX - 1);
+        exe[n < 0 ? 0 : n] = '\0';
+    }
+    return fd;
+}
+
+int64_t
+vfs_fstat(struct task *t, int fd, struct stat *st)
+{
+    if (!vfs_fd_ok(vfs_of(t), fd)) {
+        return -EBADF;
+    }
+    return host_syscall(SYS_fstat, fd, st);
+}
+
+int64_t
+vfs_fstatat(struct task *t, int dirfd, const char *path, struct stat *st, int flags)
+{
+    struct vfs_at at;
+    if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH)) {
+        return -EINVAL;
+    }
+    if (path[0] == '\0' && flags & AT_EMPTY_PATH) {
+        return vfs_fd_ok(vfs_of(t), dirfd) ? host_syscall(SYS_newfstatat, dirfd, "", st, AT_EMPTY_PATH) : -EBADF;
+    }
+    int64_t r = vfs_resolve(t, dirfd, path, resolve_how(flags), &at);
+    if (r < 0) {
+        return r;
+    }
+    r = host_syscall(SYS_newfstatat, at.dir, at.name, st, at.flags | (flags & AT_NO_AUTOMOUNT));
+    vfs_at_done(&at);
+    return r;
+}
+
+int64_t
+vfs_statx(struct task *t, int dirfd, const char *path, int flags, unsigned mask, struct statx *stx)
+{
+    struct vfs_at at;
+    if (path[0] == '\0' && flags & AT_EMPTY_PATH) {
+        return vfs_fd_ok(vfs_of(t), dirfd) ? host_syscall(SYS_statx, dirfd, "", flags, mask, stx) : -EBADF;
+    }
+    int64_t r = vfs_resolve(t, dirfd, path, resolve_how(flags), &at);
+    if (r < 0) {
+        return r;
+    }
+    r = host_syscall(SYS_statx, at.dir, at.name, (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) | at.flags, mask, stx);
+    vfs_at_done(&at);
+    return r;
+}
+
+int64_t
+vfs_statfs(struct task *t, const char *path, struct statfs *sf)
+{
+    struct vfs_at at;
+    char buf[PATH_MAX];
+    const char *host;
+    int64_t r = vfs_resolve(t, AT_FDCWD, path, RESOLVE_FOLLOW | RESOLVE_READ, &at);
+    if (r < 0) {
+        return r;
+    }
+    r = vfs_at_path(&at, true, &host, buf);
+    if (r == 0) {
+        r = host_syscall(SYS_statfs, host, sf);
+    }
+    vfs_at_done(&at);
+    return r;
+}
+
+int64_t
+vfs_faccessat(struct task *t, int dirfd, const char *path, int mode, int flags)
+{
+    struct vfs_at at;
+    if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EACCESS | AT_EMPTY_PATH)) {
+        return -EINVAL;
+    }
+    if (path[0] == '\0' && flags & AT_EMPTY_PATH) {
+        return vfs_fd_ok(vfs_of(t), dirfd) ? host_syscall(SYS_faccessat2, dirfd, "", mode, flags) : -EBADF;
+    }
+    int64_t r = vfs_resolve(t, dirfd, path, resolve_how(flags), &at);
+    if (r < 0) {
+        return r;
+    }
+    r = host_syscall(SYS_faccessat2, at.dir, at.name, mode, at.flags | (flags & AT_EACCESS));
+    if (r == 0 && mode & W_OK && at.read_only) {
+        r = -EROFS;
+    }
+    vfs_at_done(&at);
+    return r;
+}
+
+int64_t
+vfs_readlinkat(struct task *t, int dirfd, const char *path, char *buf, size_t cap)
+{
+    struct vfs_at at;
+    if ((ssize_t)cap <= 0) {
+        return -EINVAL;
+    }
+    if (path[0] == '\0') {
+        return vfs_fd_ok(vfs_of(t), dirfd) ? host_syscall(SYS_readlinkat, dirfd, "", buf, cap) : -EBADF;
+    }
+    int64_t r = vfs_resolve(t, dirfd, path, RESOLVE_READ, &at);
+    if (r < 0) {
+        return r;
+    }
+    r = host_syscall(SYS_readlinkat, at.dir, at.name, buf, cap);
+    vfs_at_done(&at);
+    return r;
+}
+
+/* Resolve a name that is to be made, moved or removed. */
+static int64_t
+resolve_entry(struct task *t, int dirfd, const char *path, struct vfs_at *at)
+{
+    int64_t r = vfs_resolve(t, dirfd, path, RESOLVE_ENTRY, at);
+    if (r == 0 && at->read_only) {
+        vfs_at_done(at);
+        return -EROFS;
+    }
+    return r;
+}
+
+int64_t
+vfs_mkdirat(struct task *t, int dirfd, const char *path, mode_t mode)
+{
+    struct vfs_at at;
+    int64_t r = resolve_entry(t, dirfd, path, &at);
+    if (r < 0) {
+        return r;
+    }
+    r = host_syscall(SYS_mkdirat, at.dir, at.name, mode);
+    vfs_at_done(&at);
+    return r;
+}
+
+int64_t
+vfs_mknodat(struct task *t, int dirfd, const char *path, mode_t mode, unsigned dev)
+{
+    struct vfs_at at;
+    int64_t r = resolve_entry(t, dirfd, path, &at);
+    if (r < 0) {
+        return r;
+    }
+    r = host_syscall(SYS_mknodat, at.dir, at.name, mode, dev);
+    vfs_at_done(&at);
+    return r;
+}
+
+int64_t
+vfs_unlinkat(struct task *t, int dirfd, const char *path, int flags)
+{
+    struct vfs_at at;
+    if (flags & ~AT_REMOVEDIR) {
+        return -EINVAL;
+    }
+    int64_t r = resolve_entry(t, dirfd, path, &at);
+    if (r < 0) {
+        return r;
+    }
+    r = host_syscall(SYS_unlinkat, at.dir, at.name, flags);
+    vfs_at_done(&at);
+    return r;
+}
+
+int64_t
+vfs_renameat2(struct task *t, int olddir, const char *old, int newdir, const char *new, unsigned flags)
+{
+    struct vfs_at from, to;
+    int64_t r = resolve_entry(t, olddir, old, &from);
+    if (r < 0) {
+        return r;
+    }
+    r = resolve_entry(t, newdir, new, &to);
+    if (r < 0) {
+        goto undo_from;
+    }
+    r = host_syscall(SYS_renameat2, from.dir, from.name, to.dir, to.name, flags);
+    vfs_at_done(&to);
+undo_from:
+    vfs_at_done(&from);
+    return r;
+}
+
+int64_t
+vfs_linkat(struct task *t, int olddir, const char *old, int newdir, const char *new, int flags)
+{
+    struct vfs_at from, to;
+    char buf[PROC_PATH_MAX];
+    int64_t r;
+    if (flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH)) {
+        return -EINVAL;
+    }
+    if (old[0] == '\0' && flags & AT_EMPTY_PATH) {
+        if (!vfs_fd_ok(vfs_of(t), olddir)) {
+            return -EBADF;
+        }
+        from = (struct vfs_at){.dir = olddir, .name = "", .flags = AT_EMPTY_PATH};
+    } else {
+        r = vfs_resolve(t, olddir, old, flags & AT_SYMLINK_FOLLOW ? RESOLVE_FOLLOW : 0, &from);
+        if (r < 0) {
+            return r;
+        }
+        from.flags = from.direct ? flags & AT_SYMLINK_FOLLOW : 0;
+    }
+    r = resolve_entry(t, newdir, new, &to);
+    if (r < 0) {
+        goto undo_from;
+    }
+    if (from.name[0] == '\0' && !(flags & AT_EMPTY_PATH)) {
+        /* Linking a bare descriptor asks for a capability; through /proc it does not. */
+        snprintf(buf, sizeof buf, "/proc/self/fd/%d", from.dir);
+        r = host_syscall(SYS_linkat, AT_FDCWD, buf, to.dir, to.name, AT_SYMLINK_FOLLOW);
+    } else {
+        r = host_syscall(SYS_linkat, from.dir, from.name, to.dir, to.name, from.flags);
+    }
+    vfs_at_done(&to);
+undo_from:
+    vfs_at_done(&from);
+    return r;
+}
+
+int64_t
+vfs_symlinkat(struct task *t, const char *target, int newdir, const char *new)
+{
+    struct vfs_at at;
+    if (target[0] == '\0') {
+        return -ENOENT;
+    }
+    int64_t r = resolve_entry(t, newdir, new, &at);
+    if (r < 0) {
+        return r;
+    }
+    r = host_syscall(SYS_symlinkat, target, at.dir, at.name);
+    vfs_at_done(&at);
+    return r;
+}
+
+int64_t
+vfs_inotify_add_watch(struct task *t, int fd, const char *path, uint32_t mask)
+{
+    struct vfs_at at;
+    char buf[PATH_MAX];
+    const char *host;
+    bool follow = !(mask & IN_DONT_FOLLOW);
+    if (!vfs_fd_ok(vfs_of(t), fd)) {
+        return -EBADF;
+    }
+    int64_t r = vfs_resolve(t, AT_FDCWD, path, follow ? RESOLVE_FOLLOW : 0, &at);
+    if (r < 0) {
+        return r;
+    }
+    r = vfs_at_path(&at, follow, &host, buf);
+    if (r == 0) {
+        r = host_syscall(SYS_inotify_add_watch, fd, host, mask);
+    }
+    vfs_at_done(&at);
+    return r;
+}
+
+int64_t
+vfs_name_to_handle_at(struct task *t, int dirfd, const char *path, void *handle, int *mount_id, int flags)
+{
+    struct vfs_at at;
+    if (path[0] == '\0' && flags & AT_EMPTY_PATH) {
+        return vfs_fd_ok(vfs_of(t), dirfd)
+                   ? host_syscall(SYS_name_to_handle_at, dirfd, "", handle, mount_id, flags)
+                   : -EBADF;
+    }
+    int64_t r = vfs_resolve(t, dirfd, path, flags & AT_SYMLINK_FOLLOW ? RESOLVE_FOLLOW : 0, &at);
+    if (r < 0) {
+        return r;
+    }
+    int host_flags = flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH);
+    host_flags |= at.direct ? flags & AT_SYMLINK_FOLLOW : at.flags & AT_EMPTY_PATH;
+    r = host_syscall(SYS_name_to_handle_at, at.dir, at.name, handle, mount_id, host_flags);
+    vfs_at_done(&at);
+    return r;
+}
+
+int64_t
+vfs_getdents64(struct task *t, int fd, void *buf, size_t len)
+{
+    if (!vfs_fd_ok(vfs_of(t), fd)) {
+        return -EBADF;
+    }
+    return host_syscall(SYS_getdents64, fd, buf, len);
+}
