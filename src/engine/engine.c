@@ -43,7 +43,6 @@ engine_new(const struct engine_config *cfg, struct err *e)
         return NULL;
     }
     en->cfg = *cfg;
-    fp_host_probe(false);
     if (code_space_init(en, e) != 0) {
         free(en);
         return NULL;
@@ -142,7 +141,7 @@ interp_leave_fault(struct hart *h, uint64_t addr, bool write)
 }
 
 void
-engine_fault(struct hart *h, int sig, int code, uint64_t host_addr, bool write, uint32_t mxcsr)
+engine_fault(struct hart *h, int sig, int code, uint64_t host_addr, bool write)
 {
     if (h == NULL || h->in_guest == GUEST_NOT) {
         return;
@@ -164,6 +163,5 @@ engine_fault(struct hart *h, int sig, int code, uint64_t host_addr, bool write, 
         return;
     }
     land->ex = ex;
-    fp_mxcsr_write(mxcsr);
     __builtin_longjmp(land->jb, 1);
 }
