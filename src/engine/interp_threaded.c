@@ -35,7 +35,8 @@ typedef struct {
 #define STOP return (flow) {NULL, 0}
 #endif
 
-#define ARGS struct hart *h, const struct slot *ip, int64_t budget, const char *base
+#define UNUSED __attribute__((unused)) /* where handlers are called from a loop, not each needs all */
+#define ARGS struct hart *h UNUSED, const struct slot *ip, int64_t budget, const char *base UNUSED
 typedef flow handler_fn(ARGS);
 #define HANDLER static __attribute__((unused)) flow
 #define INLINE static inline __attribute__((always_inline, unused))
