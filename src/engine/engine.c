@@ -43,6 +43,7 @@ engine_new(const struct engine_config *cfg, struct err *e)
         return NULL;
     }
     en->cfg = *cfg;
+    fp_host_probe(false);
     if (code_space_init(en, e) != 0) {
         free(en);
         return NULL;
@@ -141,7 +142,7 @@ interp_leave_fault(struct hart *h, uint64_t addr, bool write)
 }
 
 void
-engine_fault(struct hart *h, int sig, int code, uint64_t host_addr, bool write)
+engine_fault(struct hart *h, int sig, int code, uint64_t host_addr, bool write, uint32_t mxcsr)
 {
     if (h == NULL || h->in_guest == GUEST_NOT) {
         return;
@@ -163,5 +164,6 @@ engine_fault(struct hart *h, int sig, int code, uint64_t host_addr, bool write)
         return;
     }
     land->ex = ex;
+    fp_mxcsr_write(mxcsr);
     __builtin_longjmp(land->jb, 1);
 }

@@ -79,8 +79,10 @@ struct engine_exit engine_run(struct engine *en, struct hart *h, int64_t budget)
  * To be called first by the owner's handler of SIGSEGV and SIGBUS, with the host address that faulted. If guest code
  * on this hart did it, never returns: engine_run returns EXIT_FAULT or EXIT_FETCH. Otherwise returns, and the fault is
  * the owner's. The caller's signal mask is as the handler left it: the owner restores it when engine_run returns.
+ * mxcsr: that of the interrupted code (the signal frame's fpregs->mxcsr), which holds the guest's floating-point flags;
+ * the host kernel gave the handler a fresh one.
  */
-void engine_fault(struct hart *h, int sig, int code, uint64_t host_addr, bool write);
+void engine_fault(struct hart *h, int sig, int code, uint64_t host_addr, bool write, uint32_t mxcsr);
 
 /*
  * Guest range [start, end), page-aligned, became executable (map) or stopped to be (unmap). `writable`: the guest can

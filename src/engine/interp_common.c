@@ -6,6 +6,18 @@
 #include "base/nondet.h"
 #include "engine/fp_ops.h"
 
+/* Is rd an f register? Those of the FP formats that have one, but for comparisons and moves to x. */
+#define RD_IS_F(fmt) \
+    (FMT_##fmt == FMT_FL || FMT_##fmt == FMT_F4 || FMT_##fmt == FMT_F3 || FMT_##fmt == FMT_F2 || \
+     FMT_##fmt == FMT_F3N || FMT_##fmt == FMT_XF || FMT_##fmt == FMT_XFR || FMT_##fmt == FMT_FLI)
+static const bool rd_is_f[OP_COUNT] = {
+#define INSN(name, match, mask, fmt, ext, cls) [OP_##name] = RD_IS_F(fmt),
+#define INSN16(name, match, mask, fmt, ext, base)
+#include "isa/insn.def"
+#undef INSN
+#undef INSN16
+};
+
 uint32_t
 interp_fetch(struct hart *h, uint64_t pc, struct insn *out)
 {
@@ -26,7 +38,7 @@ interp_fetch(struct hart *h, uint64_t pc, struct insn *out)
     }
     h->in_guest = was;
     isa_decode(w, h->exts, out);
-    if (out->rd == 0 && out->op != OP_amocas_q) {
+    if (out->rd == 0 && !rd_is_f[out->op] && out->op != OP_amocas_q) {
         out->rd = 32;
     }
     return w;

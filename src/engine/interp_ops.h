@@ -348,7 +348,7 @@ typedef uint16_t __attribute__((may_alias)) amem16;
 #define ECALL() LEAVE(EXIT_ECALL, 0)
 #define EBREAK() LEAVE(EXIT_EBREAK, 0)
 #define ILLEGAL() LEAVE(EXIT_ILLEGAL, 0)
-#define FP_ILLEGAL() interp_leave(h, EXIT_ILLEGAL, 0)
+#define FP_ILLEGAL() LEAVE(EXIT_ILLEGAL, 0)
 #define FENCE_I() LEAVE(EXIT_FENCE_I, LEN)
 
 #endif
