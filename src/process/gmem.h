@@ -57,6 +57,12 @@ int guest_write(gva_t dst, const void *src, size_t len);
  */
 int64_t guest_read_str(char *dst, gva_t src, size_t cap);
 
+/*
+ * For the handler of SIGSEGV and SIGBUS, with its third argument: if one of the functions above faulted, arranges that it
+ * returns -EFAULT, and returns true.
+ */
+bool guest_access_fault(void *ucontext);
+
 static inline int
 guest_read_u64(uint64_t *v, gva_t a)
 {

@@ -66,6 +66,8 @@ struct run_options {
     uint64_t stack_bytes; /* 0: RLIMIT_STACK */
     const char *sysroot;  /* -L; NULL without */
     const char *uname_release; /* what uname shows; never NULL */
+    int log_fd;           /* where --strace and --verbose write: the stderr of the start, among the monitor's descriptors */
+    int self_fd;          /* doppel's own executable, O_PATH, for execve; or -1 */
 };
 
 /* What rt_sigaction has set. The threads of a process share it; a child of fork or vfork has a copy. */

@@ -1,0 +1,254 @@
+/*
+ * root_second.c - the second stage: its script, and running it under doppel
+ *
+ * See root_stage.c for what it does. Each step leaves a mark when it is done, and may be run again if it was
+ * interrupted: dpkg's own journal sees to that.
+ */
+#include "cli/root_impl.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char script_head[] =
+    "#!/bin/sh\n"
+    "# The second stage of `doppel root`: dpkg installs the packages. Goes on where it was.\n"
+    "[ \"${1:-}\" = go ] || exec /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C TERM=dumb \\\n"
+    "\tDEBIAN_FRONTEND=noninteractive DEBCONF_NONINTERACTIVE_SEEN=true /bin/sh \"$0\" go\n"
+    "set -eu\n"
+    "cd /.doppel-root\n"
+    "umask 022\n"
+    "dpkg() { /usr/bin/dpkg --force-unsafe-io \"$@\" </dev/null; }\n"
+    "step() { name=$1; shift; [ -e \"step.$name\" ] || { \"$@\"; : >\"step.$name\"; }; }\n";
+
+/* Used with the lists that write_lists() defines: $core, $required, $base; batches(); $dpkg_version. */
+static const char script_body[] =
+    "prepare() {\n"
+    "\t. ./owners\n"
+    "\tldconfig\n"
+    "\tln -sf mawk /usr/bin/awk\n"
+    "\t# dpkg cannot install itself while it does not know that it is there\n"
+    "\tmkdir -p /var/lib/dpkg/info\n"
+    "\tprintf 'Package: dpkg\\nVersion: %s\\nMaintainer: unknown\\nStatus: install ok installed\\n' \\\n"
+    "\t\t\"$dpkg_version\" >/var/lib/dpkg/status\n"
+    "\t: >/var/lib/dpkg/info/dpkg.list\n"
+    "}\n"
+    "core() {\n"
+    "\tfor p in base-passwd base-files dpkg libc6 perl-base mawk; do\n"
+    "\t\t[ $p != libc6 ] || [ -e /etc/localtime ] || ln -sf /usr/share/zoneinfo/UTC /etc/localtime\n"
+    "\t\t[ $p != mawk ] || rm -f /usr/bin/awk\n"
+    "\t\tfor deb in $required; do\n"
+    "\t\t\tcase $deb in debs/${p}_*) dpkg --force-depends --install $deb ;; esac\n"
+    "\t\tdone\n"
+    "\tdone\n"
+    "}\n"
+    "unpack() { dpkg --force-depends --force-confold --unpack $required; }\n"
+    "no_services() {\n"
+    "\tprintf '#!/bin/sh\\nexit 101\\n' >/usr/sbin/policy-rc.d\n"
+    "\tchmod 755 /usr/sbin/policy-rc.d\n"
+    "\techo apt apt >/var/lib/dpkg/cmethopt\n"
+    "\tchmod 644 /var/lib/dpkg/cmethopt\n"
+    "}\n"
+    "configure() { dpkg --force-configure-any --force-depends --force-confold --configure --pending; }\n"
+    "select_all() {\n"
+    "\tcat available >/var/lib/dpkg/available\n"
+    "\t/usr/bin/dpkg --set-selections <selections\n"
+    "}\n"
+    "base() {\n"
+    "\t[ \"$base\" ] || return 0\n"
+    "\tdpkg --force-overwrite --force-confold --skip-same-version --unpack $base\n"
+    "\tdpkg --force-confold --configure -a\n"
+    "}\n"
+    "batch() {\n"
+    "\tdpkg --force-confold --skip-same-version --unpack \"$@\"\n"
+    "\t# may leave some of a cycle for a later batch; the last step sees that none is left\n"
+    "\tdpkg --force-confold --configure --pending || :\n"
+    "}\n"
+    "finish() {\n"
+    "\tdpkg --force-confold --configure -a\n"
+    "\t[ ! -s extended_states ] || cat extended_states >/var/lib/apt/extended_states\n"
+    "\tif dpkg-query -W -f '${db:Status-Abbrev} ${Package}\\n' | grep -v '^ii '; then\n"
+    "\t\techo 'not installed: the packages above'; return 1\n"
+    "\tfi\n"
+    "\trm -f /usr/sbin/policy-rc.d\n"
+    "}\n"
+    "step prepare prepare\n"
+    "step core core\n"
+    "step unpack unpack\n"
+    "step no-services no_services\n"
+    "step configure configure\n"
+    "step select select_all\n"
+    "step base base\n"
+    "batches\n"
+    "step finish finish\n"
+    "echo second stage complete\n";
+
+static int
+put_deb(FILE *f, const struct pkg *p)
+{
+    char *deb = deb_file(p);
+    if (deb == NULL) {
+        return -ENOMEM;
+    }
+    fprintf(f, " %s", deb);
+    free(deb);
+    return 0;
+}
+
+static int
+write_lists(FILE *f, const struct plan *plan)
+{
+    static const char *const names[] = {"required", "base"};
+    int code = 0;
+    for (int g = 0; g < 2; g++) {
+        fprintf(f, "%s='", names[g]);
+        for (size_t i = 0; i < plan->n[g] && code == 0; i++) {
+            code = put_deb(f, plan->list[g][i]);
+        }
+        fprintf(f, "'\n");
+    }
+    fprintf(f, "dpkg_version='");
+    for (size_t i = 0; i < plan->n[PLAN_REQUIRED]; i++) {
+        const struct pkg *p = plan->list[PLAN_REQUIRED][i];
+        if (slice_is(p->name, "dpkg")) {
+            fprintf(f, "%.*s", (int)p->version.n, p->version.p);
+        }
+    }
+    fprintf(f, "'\nbatches() {\n");
+    for (size_t i = 0; i < plan->n[PLAN_EXTRA] && code == 0; i++) {
+        const struct pkg *p = plan->list[PLAN_EXTRA][i];
+        if (i == 0 || plan->list[PLAN_EXTRA][i - 1]->batch != p->batch) {
+            fprintf(f, "%s\tstep batch%d batch", i == 0 ? "" : "\n", p->batch);
+        }
+        code = put_deb(f, p);
+    }
+    fprintf(f, "\n\t:\n}\n");
+    return code;
+}
+
+/* The script and the files that it reads: what is available, what is selected, what came as a dependency only. */
+static int
+write_script(const struct root_job *job, const struct index *ix, const struct plan *plan, struct err *e)
+{
+    static const char *const names[] = {"second-stage", "available", "selections", "extended_states"};
+    char *text[4] = {NULL};
+    size_t len[4] = {0};
+    FILE *f[4];
+    int code = 0;
+    for (int i = 0; i < 4; i++) {
+        f[i] = open_memstream(&text[i], &len[i]);
+        if (f[i] == NULL) {
+            return err_set(e, -ENOMEM, "second stage"); /* the process ends soon */
+        }
+    }
+    fputs(script_head, f[0]);
+    code = write_lists(f[0], plan);
+    fputs(script_body, f[0]);
+    for (size_t i = 0; i < ix->n; i++) { /* in the archive's order, as debootstrap leaves it */
+        if (ix->pkgs[i].chosen) {
+            fprintf(f[1], "%.*s\n", (int)ix->pkgs[i].stanza.n, ix->pkgs[i].stanza.p);
+        }
+    }
+    for (int g = 0; g < 3; g++) {
+        for (size_t i = 0; i < plan->n[g]; i++) {
+            const struct pkg *p = plan->list[g][i];
+            fprintf(f[2], "%.*s install\n", (int)p->name.n, p->name.p);
+            if (g == PLAN_EXTRA && !p->asked) {
+                /* apt writes its own architecture there, for packages of Architecture: all too */
+                fprintf(f[3], "Package: %.*s\nArchitecture: riscv64\nAuto-Installed: 1\n\n", (int)p->name.n, p->name.p);
+            }
+        }
+    }
+    for (int i = 0; i < 4; i++) {
+        if (fclose(f[i]) != 0 && code == 0) {
+            code = -ENOMEM;
+        }
+        if (code == 0) {
+            code = file_write(job->state_fd, names[i], 0644, text[i], len[i], e);
+        } else {
+            err_set(e, code, "second stage");
+        }
+        free(text[i]);
+    }
+    return code;
+}
+
+/* Show what the script says as progress, and keep it in the log. */
+static void
+follow(const struct root_job *job, int said, int log, size_t total)
+{
+    FILE *f = fdopen(said, "r");
+    char *line = NULL;
+    size_t room = 0, unpacked = 0, configured = 0;
+    for (ssize_t n; f != NULL && (n = getline(&line, &room, f)) > 0;) {
+        if (write(log, line, (size_t)n) < 0) {
+            break; /* the disk is full; what runs will say so too */
+        }
+        unpacked += strncmp(line, "Unpacking ", 10) == 0;
+        configured += strncmp(line, "Setting up ", 11) == 0;
+        progress(job, false, "second stage: unpacked %zu, configured %zu of %zu packages",
+                 unpacked < total ? unpacked : total, configured < total ? configured : total, total);
+    }
+    free(line);
+    if (f != NULL) {
+        fclose(f);
+    }
+}
+
+/* The last lines of the log, for a human who wants to know why. */
+static void
+show_log(const struct root_job *job)
+{
+    size_t len;
+    char *text = file_read(job->state_fd, "log", &len, NULL);
+    if (text == NULL) {
+        return;
+    }
+    const char *p = text + len;
+    for (int lines = 0; p > text && (p[-1] != '\n' || ++lines <= 15);) {
+        p--;
+    }
+    fputs(p, stderr);
+    free(text);
+}
+
+int
+stage_second(const struct root_job *job, const struct index *ix, const struct plan *plan, struct err *e)
+{
+    int code = write_script(job, ix, plan, e);
+    if (code != 0 || job->first_stage) {
+        return code;
+    }
+    int said[2], log = openat(job->state_fd, "log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    if (log < 0 || pipe2(said, O_CLOEXEC) != 0) {
+        return err_set(e, -errno, "second stage");
+    }
+    const char *run[] = {"/proc/self/exe", "run", "--root", job->dir, "--fake-root", "/bin/sh",
+                         "/.doppel-root/second-stage", NULL};
+    pid_t pid = tool_start(run, -1, said[1], said[1], e);
+    close(said[1]);
+    if (pid < 0) {
+        close(said[0]);
+        close(log);
+        return (int)pid;
+    }
+    size_t total = plan->n[PLAN_REQUIRED] + plan->n[PLAN_BASE] + plan->n[PLAN_EXTRA];
+    follow(job, said[0], log, total);
+    close(log);
+    int status = tool_wait(pid);
+    if (status == -EINTR) {
+        return -EINTR;
+    }
+    if (status != 0) {
+        progress(job, true, "second stage: failed; the end of %s/log is:", job->state);
+        show_log(job);
+        err_set(e, 0, "the second stage failed (exit status %d); the same command tries again from the step that "
+                "failed", status);
+        return -EIO;
+    }
+    progress(job, true, "second stage: %zu packages installed", total);
+    return 0;
+}

@@ -1,0 +1,208 @@
+/*
+ * syscall.c - one system call of the guest: find its row, convert, call, put the result back
+ *
+ * ABI: riscv64 Linux, a7 = number, a0..a5 = arguments, a0 = result; nothing else changes. This is also the door through which
+ * the results of system calls enter the guest (DESIGN rule 3). Any thread; no lock is held across a call.
+ */
+#include "process/syscall.h"
+
+#include "base/check.h"
+#include "process/vfs.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/uio.h>
+
+/* Calls that Debian 12's headers do not know yet. From 424 on all architectures share the numbers. */
+#ifndef SYS_cachestat
+#define SYS_cachestat 451
+#endif
+
+const uint8_t arg_classes[ARG_COUNT] = {
+#define VAL(kind)  [ARG_##kind] = ARG_CLASS_VAL,
+#define FLAG(kind) [ARG_##kind] = ARG_CLASS_FLAG,
+#define IN(kind)   [ARG_##kind] = ARG_CLASS_IN,
+#define OUT(kind)  [ARG_##kind] = ARG_CLASS_OUT,
+#include "process/syscall_args.def"
+#undef VAL
+#undef FLAG
+#undef IN
+#undef OUT
+};
+
+static syscall_fn pass, pass_blocking, no_such_call;
+
+/* ARGS(a, b) is 2, {ARG_a, ARG_b} */
+#define ARGS_1(a)                1, {ARG_##a}
+#define ARGS_2(a, b)             2, {ARG_##a, ARG_##b}
+#define ARGS_3(a, b, c)          3, {ARG_##a, ARG_##b, ARG_##c}
+#define ARGS_4(a, b, c, d)       4, {ARG_##a, ARG_##b, ARG_##c, ARG_##d}
+#define ARGS_5(a, b, c, d, e)    5, {ARG_##a, ARG_##b, ARG_##c, ARG_##d, ARG_##e}
+#define ARGS_6(a, b, c, d, e, f) 6, {ARG_##a, ARG_##b, ARG_##c, ARG_##d, ARG_##e, ARG_##f}
+#define ARGS_PICK(a, b, c, d, e, f, n, ...) n
+#define ARGS(...) \
+    ARGS_PICK(__VA_ARGS__, ARGS_6, ARGS_5, ARGS_4, ARGS_3, ARGS_2, ARGS_1, )(__VA_ARGS__)
+
+#define ROW_DO(name)    #name, sys_##name, 0, SYSCALL_DO
+#define ROW_PASS(name)  #name, pass, SYS_##name, SYSCALL_PASS
+#define ROW_PASSB(name) #name, pass_blocking, SYS_##name, SYSCALL_PASSB
+#define ROW_NOSYS(name) #name, no_such_call, 0, SYSCALL_NOSYS
+
+static const struct syscall_row rows[] = {
+#define SYS(nr, name, how, ...) [nr] = {ROW_##how(name), ARGS(__VA_ARGS__)},
+#include "process/syscall.def"
+#undef SYS
+};
+
+const struct syscall_row *
+syscall_find(uint64_t nr)
+{
+    return nr < ARRAY_LEN(rows) && rows[nr].name != NULL ? &rows[nr] : NULL;
+}
+
+/*
+ * Give the kernel copies of the guest's iovecs, with host addresses. The kernel's own check of an address knows the
+ * host's address space only, so each range is held against the guest's here.
+ */
+static int64_t
+convert_iovec(struct iovec *out, gva_t from, uint64_t count)
+{
+    if (count > IOV_MAX) {
+        return -EINVAL;
+    }
+    if (guest_read(out, from, count * sizeof *out) != 0) {
+        return -EFAULT;
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        gva_t base = (uintptr_t)out[i].iov_base;
+        if ((int64_t)out[i].iov_len < 0) {
+            return -EINVAL;
+        }
+        if (!guest_range_ok(base, out[i].iov_len)) {
+            return -EFAULT;
+        }
+        out[i].iov_base = g2h(base);
+    }
+    return 0;
+}
+
+/* Make the host's arguments of the guest's. 0, or the error that the call shall have. */
+static int64_t
+convert(struct task *t, const struct syscall_row *row, const uint64_t a[6], uint64_t out[6], struct iovec *iov)
+{
+    for (unsigned i = 0; i < 6; i++) {
+        unsigned kind = i < row->nargs ? row->args[i] : ARG_none;
+        uint64_t next = i < 5 ? a[i + 1] : 0;
+        out[i] = a[i];
+        switch (kind) {
+        case ARG_fd:
+        case ARG_dirfd:
+            if (!vfs_fd_ok(vfs_of(t), (int)a[i])) {
+                return -EBADF;
+            }
+            break;
+        case ARG_inbuf:
+        case ARG_outbuf:
+        case ARG_outstr:
+            if (!guest_range_ok(a[i], next)) {
+                return -EFAULT;
+            }
+            out[i] = (uintptr_t)g2h(a[i]);
+            break;
+        case ARG_bytes_rev:
+            if (!guest_range_ok(next, (uint32_t)a[i])) {
+                return -EFAULT;
+            }
+            break;
+        case ARG_iovec_in:
+        case ARG_iovec_out: {
+            int64_t err = convert_iovec(iov, a[i], next);
+            if (err != 0) {
+                return err;
+            }
+            out[i] = (uintptr_t)iov;
+            break;
+        }
+        default:
+            if (arg_classes[kind] >= ARG_CLASS_IN) {
+                out[i] = (uintptr_t)g2h(a[i]);
+            }
+        }
+    }
+    return 0;
+}
+
+static int64_t
+pass(struct task *t, const uint64_t a[6])
+{
+    const struct syscall_row *row = &rows[t->syscall_nr];
+    uint64_t h[6];
+    struct iovec iov[IOV_MAX];
+    int64_t err = convert(t, row, a, h, iov);
+    return err != 0 ? err : host_syscall6(row->host_nr, h[0], h[1], h[2], h[3], h[4], h[5]);
+}
+
+static int64_t
+pass_blocking(struct task *t, const uint64_t a[6])
+{
+    const struct syscall_row *row = &rows[t->syscall_nr];
+    uint64_t h[6];
+    struct iovec iov[IOV_MAX];
+    int64_t err = convert(t, row, a, h, iov);
+    return err != 0 ? err : host_syscall_restartable6(t, row->host_nr, h[0], h[1], h[2], h[3], h[4], h[5]);
+}
+
+/* Said once for each number in a process: programs probe in loops. */
+static void
+say_missing(struct task *t, uint64_t nr, const char *name)
+{
+    static _Atomic uint64_t said[512 / 64]; /* shared by all threads; only ever gains bits */
+    if (!t->proc->opt->verbose || nr >= 512 ||
+        (atomic_fetch_or(&said[nr / 64], UINT64_C(1) << nr % 64) >> nr % 64 & 1)) {
+        return;
+    }
+    char line[128];
+    int n = snprintf(line, sizeof line, "doppel: [%d] system call %llu (%s) is not implemented\n", t->tid,
+                     (unsigned long long)nr, name);
+    host_syscall(SYS_write, t->proc->opt->log_fd, line, n);
+}
+
+static int64_t
+no_such_call(struct task *t, const uint64_t a[6])
+{
+    (void)a;
+    say_missing(t, (uint64_t)t->syscall_nr, rows[t->syscall_nr].name);
+    return -ENOSYS;
+}
+
+void
+syscall_execute(struct task *t)
+{
+    enum { A0 = 10, A7 = 17 };
+    uint64_t nr = t->hart.x[A7];
+    const struct syscall_row *row = syscall_find(nr);
+    t->syscall_pc = t->hart.pc;
+    memcpy(t->syscall_args, &t->hart.x[A0], sizeof t->syscall_args);
+    t->syscall_nr = (int64_t)nr;
+    int64_t ret;
+    if (row == NULL) {
+        say_missing(t, nr, "no such call");
+        ret = -ENOSYS;
+    } else if (t->proc->opt->strace) {
+        strace_call(t, row, t->syscall_args, 0, false);
+        ret = row->fn(t, t->syscall_args);
+        if (ret != -HOST_ERESTART) {
+            strace_call(t, row, t->syscall_args, ret, true);
+        }
+    } else {
+        ret = row->fn(t, t->syscall_args);
+    }
+    t->syscall_nr = -1;
+    if (ret == -HOST_ERESTART) {
+        return;
+    }
+    t->hart.x[A0] = (uint64_t)ret;
+    t->hart.pc += 4;
+}

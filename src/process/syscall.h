@@ -1,0 +1,57 @@
+/*
+ * syscall.h - the table of system calls and what is done with a row of it
+ *
+ * syscall.def has the rows, syscall_args.def the kinds of arguments. A call of ours is a function sys_NAME in one of
+ * sys_*.c: it gets the six argument registers as they are, converts and checks what they point to (gmem.h), and returns
+ * what the kernel would. It may return -HOST_ERESTART (host.h), and sets t->exiting to end the thread.
+ */
+#ifndef DOPPEL_SYSCALL_H
+#define DOPPEL_SYSCALL_H
+
+#include "process/task.h"
+
+enum arg_kind {
+#define VAL(kind)  ARG_##kind,
+#define FLAG(kind) ARG_##kind,
+#define IN(kind)   ARG_##kind,
+#define OUT(kind)  ARG_##kind,
+#include "process/syscall_args.def"
+#undef VAL
+#undef FLAG
+#undef IN
+#undef OUT
+    ARG_COUNT,
+};
+
+enum arg_class { ARG_CLASS_VAL, ARG_CLASS_FLAG, ARG_CLASS_IN, ARG_CLASS_OUT };
+extern const uint8_t arg_classes[ARG_COUNT]; /* enum arg_class */
+
+enum syscall_how { SYSCALL_NOSYS, SYSCALL_DO, SYSCALL_PASS, SYSCALL_PASSB };
+
+struct syscall_row {
+    const char *name; /* NULL: no such number */
+    syscall_fn *fn;   /* never NULL where name is not */
+    int16_t host_nr;  /* SYSCALL_PASS, SYSCALL_PASSB */
+    uint8_t how;      /* enum syscall_how */
+    uint8_t nargs;
+    uint8_t args[6]; /* enum arg_kind */
+};
+
+/* The row of a number; NULL if it has none. */
+const struct syscall_row *syscall_find(uint64_t nr);
+
+/*
+ * Execute the ecall that t->hart.pc points to: a7 is the number, a0..a5 the arguments. On return a0 holds the result and
+ * pc is behind the ecall; or, after -HOST_ERESTART, nothing has changed and the ecall is to be executed again.
+ */
+void syscall_execute(struct task *t);
+
+/* --strace: one line, after the call; `ret` as the guest gets it. Calls that do not return are shown before (done false). */
+void strace_call(struct task *t, const struct syscall_row *row, const uint64_t a[6], int64_t ret, bool done);
+
+/* Every function of ours that a row may name. */
+#define SYS(nr, name, ...) syscall_fn sys_##name;
+#include "process/syscall.def"
+#undef SYS
+
+#endif
