@@ -200,7 +200,7 @@ syscall_execute(struct task *t)
         ret = row->fn(t, t->syscall_args);
     }
     t->syscall_nr = -1;
-    if (ret == -HOST_ERESTART) {
+    if (ret == -HOST_ERESTART || ret == -HOST_EJUSTRETURN) {
         return;
     }
     t->hart.x[A0] = (uint64_t)ret;

@@ -174,10 +174,10 @@ bool signal_hold(struct task *t, sigset64 *old);
 void signal_release(const sigset64 *old);
 
 /*
- * Around the host's execve, within a hold: gives mask, ignored and pending signals the form in which the next program's
- * signals_init() finds them; execve_failed takes it back.
+ * Around the host's execve, which is called by host_syscall_restartable(): gives mask, ignored and pending signals the
+ * form in which the next program's signals_init() finds them; execve_failed takes it back.
  */
-void signals_before_execve(struct task *t, const sigset64 *old);
+void signals_before_execve(struct task *t);
 void signals_execve_failed(struct task *t);
 
 /* sys_thread.c: after task_run() has returned. Ends the host thread of a leader; returns in any other. */

@@ -1,0 +1,556 @@
+/*
+ * sys_thread.c - threads and processes: clone in all its forms, and their ends
+ *
+ *   CLONE_THREAD   a host thread by pthread_create (libc's own state must exist for it), a task of its own
+ *   no CLONE_VM    libc's fork() for the plain case, with every lock of ours held; a raw clone for the rest
+ *   CLONE_VM       a raw clone on a stack of its own. It shares libc's thread state with the thread that made it, which
+ *                  is suspended (CLONE_VFORK) until the child executes a program or exits. Where the guest did not ask to
+ *                  be suspended, a host thread made for the purpose lends its own.
+ *
+ * A leader (the first thread of a host process) ends by a raw exit, as nothing of libc's knows its code; the kernel then
+ * keeps the process until the last thread is gone. Other threads return to libc.
+ *
+ * Threads: signals are held (signal_hold) while a new one is made, so that it starts with an exact mask and current_task is
+ * never wrong where a handler can see it.
+ */
+#include "process/map.h"
+#include "process/signal_impl.h"
+#include "process/syscall.h"
+#include "process/thread_impl.h"
+
+#include "base/check.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <linux/sched.h>
+#include <limits.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define CLEAR_SIGHAND (UINT64_C(1) << 32) /* CLONE_CLEAR_SIGHAND and CLONE_INTO_CGROUP of clone3(2) */
+#define INTO_CGROUP   (UINT64_C(1) << 33)
+
+#define THREAD_STACK_BYTES ((size_t)512 * 1024)
+#define ALT_STACK_BYTES    ((size_t)64 * 1024) /* room for a frame with all of AVX-512 and AMX, and our handler */
+
+/* What clone and clone3 ask for; also the kernel's struct clone_args but for guest addresses. */
+struct clone_request {
+    uint64_t flags; /* without the exit signal */
+    gva_t pidfd, child_tid, parent_tid;
+    uint64_t exit_signal;
+    uint64_t stack; /* the new x2; 0: as the parent's */
+    uint64_t tls;
+    gva_t set_tid;
+    uint64_t set_tid_size, cgroup;
+};
+
+static bool
+has(const struct clone_request *q, uint64_t flags)
+{
+    return (q->flags & flags) == flags;
+}
+
+/* The registers of a new task: as its maker's after the ecall, which returns 0 here. */
+static void
+hart_start(struct hart *child, const struct hart *h, const struct clone_request *q)
+{
+    *child = *h;
+    child->attention = 0;
+    child->in_guest = 0;
+    child->landing = NULL;
+    child->resv_size = 0;
+    child->x[10] = 0;
+    child->pc += 4;
+    if (q->stack != 0) {
+        child->x[2] = q->stack;
+    }
+    if (has(q, CLONE_SETTLS)) {
+        child->x[4] = q->tls;
+    }
+}
+
+/* Call fn on this thread, which has signals blocked, with an alternate stack for the host's handlers. */
+static void
+run_task(struct task *t, const sigset64 *mask)
+{
+    _Alignas(16) char alt[ALT_STACK_BYTES];
+    signals_thread_init(alt, sizeof alt);
+    signal_release(mask);
+    task_run(t);
+    sigset64 old;
+    signal_hold(t, &old);
+    const stack_t none = {.ss_flags = SS_DISABLE};
+    host_syscall(SYS_sigaltstack, &none, NULL);
+}
+
+/* ---- threads ---- */
+
+struct thread_start {
+    struct task *task; /* into: becomes the thread's */
+    const struct clone_request *q;
+    sigset64 mask;
+    int64_t tid; /* or -errno */
+    sem_t ready;
+};
+
+/* sem_wait, but for nothing that could take a signal: all are blocked. */
+static void
+await(sem_t *s)
+{
+    while (sem_wait(s) != 0) {
+    }
+}
+
+static void *
+thread_main(void *arg)
+{
+    struct thread_start *st = arg;
+    struct task *t = st->task;
+    const struct clone_request *q = st->q;
+    const sigset64 mask = st->mask;
+    current_task = t;
+    t->tid = (int)host_syscall(SYS_gettid);
+    /* What pthread_create shares whether asked or not. */
+    uint64_t apart = (has(q, CLONE_FS) ? 0 : CLONE_FS) | (has(q, CLONE_FILES) ? 0 : CLONE_FILES) |
+                     (has(q, CLONE_SYSVSEM) ? 0 : CLONE_SYSVSEM) |
+                     (q->flags & (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET));
+    int64_t r = apart != 0 ? host_syscall(SYS_unshare, apart) : 0;
+    if (r == 0 && has(q, CLONE_PARENT_SETTID)) {
+        guest_write_u32(q->parent_tid, (uint32_t)t->tid);
+    }
+    if (r == 0 && has(q, CLONE_CHILD_SETTID)) {
+        guest_write_u32(q->child_tid, (uint32_t)t->tid);
+    }
+    st->tid = r == 0 ? t->tid : r;
+    sem_post(&st->ready); /* *st is gone from here on */
+    if (r == 0) {
+        run_task(t, &mask);
+        task_exit(t);
+    }
+    return NULL;
+}
+
+static int64_t
+clone_thread(struct task *t, const struct clone_request *q)
+{
+    struct thread_start st = {.q = q};
+    if (!signal_hold(t, &st.mask)) {
+        return -HOST_ERESTART;
+    }
+    int64_t r = -ENOMEM;
+    st.task = task_new(t->proc);
+    if (st.task == NULL) {
+        goto release;
+    }
+    hart_start(&st.task->hart, &t->hart, q);
+    st.task->sighand = t->sighand;
+    st.task->sync_mask = t->sync_mask;
+    st.task->altstack.flags = SS_DISABLE;
+    st.task->clear_child_tid = has(q, CLONE_CHILD_CLEARTID) ? q->child_tid : 0;
+    sem_init(&st.ready, 0, 0);
+    pthread_attr_t attr;
+    pthread_t thread;
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, THREAD_STACK_BYTES);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    r = -pthread_create(&thread, &attr, thread_main, &st);
+    pthread_attr_destroy(&attr);
+    if (r == 0) {
+        await(&st.ready);
+        r = st.tid;
+    }
+    sem_destroy(&st.ready);
+    if (r < 0) {
+        task_free(st.task);
+    }
+release:
+    signal_release(&st.mask);
+    return r;
+}
+
+void
+task_exit(struct task *t)
+{
+    const bool leader = t->leader;
+    const int code = t->exit_code;
+    const gva_t clear = t->clear_child_tid;
+    robust_exit(t);
+    if (leader) { /* the kernel knows its clear_child_tid */
+        host_syscall(SYS_exit, code);
+        __builtin_unreachable();
+    }
+    current_task = NULL;
+    task_free(t);
+    if (clear != 0 && guest_write_u32(clear, 0) == 0) {
+        host_syscall(SYS_futex, g2h(clear), FUTEX_WAKE, 1);
+    }
+}
+
+/* ---- processes ---- */
+
+/* The kernel's clone_args; `stack` is the lowest address here. */
+struct host_clone_args {
+    uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;
+};
+
+/* Done by us in both processes, not by the host's clone. */
+#define OUR_CLONE_FLAGS ((uint64_t)CLONE_SETTLS | CLONE_PARENT_SETTID | CLEAR_SIGHAND)
+
+/*
+ * Make a process by the raw system call; fn NULL: as fork, else fn(arg) on the stack [stack, stack + size).
+ * clone3 is used only for what clone cannot: many containers refuse it.
+ */
+static int64_t
+raw_clone(const struct clone_request *q, char *stack, size_t size, void (*fn)(void *), void *arg)
+{
+    /* Locks of ours are held while a fork is made: it cannot be suspended. */
+    uint64_t flags = (q->flags & ~(OUR_CLONE_FLAGS | CLONE_VFORK)) | (fn != NULL ? CLONE_VFORK : 0);
+    void *pidfd = has(q, CLONE_PIDFD) ? g2h(q->pidfd) : NULL;
+    if (q->set_tid_size == 0 && !has(q, INTO_CGROUP)) {
+        flags |= q->exit_signal;
+        return fn != NULL ? host_clone(flags, stack + size, pidfd, g2h(q->child_tid), fn, arg)
+                          : host_syscall(SYS_clone, flags, 0, pidfd, g2h(q->child_tid), 0);
+    }
+    struct host_clone_args ca = {
+        .flags = flags,
+        .pidfd = (uintptr_t)pidfd,
+        .child_tid = (uintptr_t)g2h(q->child_tid),
+        .exit_signal = q->exit_signal,
+        .stack = (uintptr_t)stack,
+        .stack_size = fn != NULL ? size - 16 : 0,
+        .set_tid = (uintptr_t)g2h(q->set_tid),
+        .set_tid_size = q->set_tid_size,
+        .cgroup = q->cgroup,
+    };
+    return fn != NULL ? host_clone3(&ca, sizeof ca, fn, arg) : host_syscall(SYS_clone3, &ca, sizeof ca);
+}
+
+/* CLONE_CLEAR_SIGHAND, in the child, within a hold. */
+static void
+clear_handlers(struct task *t)
+{
+    for (int s = 1; s <= GUEST_NSIG; s++) {
+        struct guest_sigaction *act = &t->sighand->actions[s];
+        if (act->handler > 1) {
+            *act = (struct guest_sigaction){0};
+            signal_install(s, act);
+        }
+    }
+}
+
+/* In the child of either kind, within a hold. */
+static void
+child_init(struct task *t, const struct clone_request *q)
+{
+    t->tid = (int)host_syscall(SYS_gettid);
+    t->leader = true;
+    t->robust_list = 0;
+    t->clear_child_tid = 0;
+    t->temp_mask_set = false;
+    for (int i = 0; i < HELD_MAX; i++) {
+        t->held[i].pending = false; /* pending signals are not inherited */
+    }
+    if ((q->flags & CLEAR_SIGHAND) != 0) {
+        clear_handlers(t);
+    }
+}
+
+/* The child of a fork has this thread only. What the others had is not freed: a raw clone may have copied a locked heap. */
+static void
+drop_other_tasks(struct task *t)
+{
+    t->next = NULL;
+    t->proc->tasks = t;
+}
+
+static int64_t
+clone_fork(struct task *t, const struct clone_request *q)
+{
+    struct process *p = t->proc;
+    const uint64_t by_us = CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | CLEAR_SIGHAND;
+    const bool plain = (q->flags & ~by_us) == 0 && q->exit_signal == SIGCHLD && q->set_tid_size == 0;
+    sigset64 mask;
+    if (!signal_hold(t, &mask)) {
+        return -HOST_ERESTART;
+    }
+    map_lock(p->map);
+    pthread_mutex_lock(&p->tasks_lock);
+    pthread_mutex_lock(&t->sighand->lock);
+    int64_t pid;
+    if (plain) {
+        pid = fork();
+        pid = pid < 0 ? -errno : pid;
+    } else {
+        pid = raw_clone(q, NULL, 0, NULL, NULL);
+    }
+    if (pid == 0) {
+        drop_other_tasks(t);
+    }
+    pthread_mutex_unlock(&t->sighand->lock);
+    pthread_mutex_unlock(&p->tasks_lock);
+    map_unlock(p->map);
+    if (pid == 0) {
+        engine_after_fork(p->engine);
+        child_init(t, q);
+        host_syscall(SYS_set_robust_list, NULL, 24); /* libc's fork has set its own */
+        if (plain && has(q, CLONE_CHILD_SETTID)) {
+            guest_write_u32(q->child_tid, (uint32_t)t->tid);
+        }
+        if (plain) {
+            host_syscall(SYS_set_tid_address, has(q, CLONE_CHILD_CLEARTID) ? g2h(q->child_tid) : NULL);
+        }
+        t->hart.resv_size = 0;
+        t->hart.x[2] = q->stack != 0 ? q->stack : t->hart.x[2];
+        t->hart.x[4] = has(q, CLONE_SETTLS) ? q->tls : t->hart.x[4];
+    } else if (pid > 0 && has(q, CLONE_PARENT_SETTID)) {
+        guest_write_u32(q->parent_tid, (uint32_t)pid);
+    }
+    signal_release(&mask);
+    return pid;
+}
+
+/* A process that shares its maker's memory: everything that it needs of its own. One mapping, its stack first. */
+struct vm_child {
+    struct task task;
+    struct sighand sighand;
+    const struct clone_request *q;
+    sigset64 mask;
+    int64_t pid; /* or -errno */
+    bool lent;   /* by a host thread made for it, which frees this */
+    sem_t ready; /* lent: pid is known */
+};
+
+#define VM_CHILD_STACK ((size_t)512 * 1024)
+#define VM_CHILD_BYTES (VM_CHILD_STACK + ((sizeof(struct vm_child) + 4095) & ~(size_t)4095))
+
+static char *
+vm_child_stack(struct vm_child *c)
+{
+    return (char *)c - VM_CHILD_STACK;
+}
+
+static struct vm_child *
+vm_child_new(const struct task *t, const struct clone_request *q, sigset64 mask)
+{
+    char *m = mmap(NULL, VM_CHILD_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (m == MAP_FAILED) {
+        return NULL;
+    }
+    mprotect(m, GUEST_PAGE, PROT_NONE);
+    struct vm_child *c = (struct vm_child *)(void *)(m + VM_CHILD_STACK);
+    hart_start(&c->task.hart, &t->hart, q);
+    c->task.proc = t->proc;
+    c->task.syscall_nr = -1;
+    c->task.sync_mask = t->sync_mask;
+    c->task.altstack = t->altstack;
+    if (!has(q, CLONE_VFORK)) {
+        c->task.altstack = (struct guest_stack){.flags = SS_DISABLE};
+    }
+    if (has(q, CLONE_SIGHAND)) {
+        c->task.sighand = t->sighand;
+    } else {
+        pthread_mutex_init(&c->sighand.lock, NULL);
+        pthread_mutex_lock(&t->sighand->lock);
+        memcpy(c->sighand.actions, t->sighand->actions, sizeof c->sighand.actions);
+        pthread_mutex_unlock(&t->sighand->lock);
+        c->task.sighand = &c->sighand;
+    }
+    c->q = q;
+    c->mask = mask;
+    sem_init(&c->ready, 0, 0);
+    return c;
+}
+
+static void
+vm_child_free(struct vm_child *c)
+{
+    munmap(vm_child_stack(c), VM_CHILD_BYTES);
+}
+
+static void
+vm_child_main(void *arg)
+{
+    struct vm_child *c = arg;
+    struct task *t = &c->task;
+    current_task = t;
+    child_init(t, c->q);
+    if (has(c->q, CLONE_PARENT_SETTID)) {
+        guest_write_u32(c->q->parent_tid, (uint32_t)t->tid);
+    }
+    if (c->lent) {
+        c->pid = t->tid;
+        sem_post(&c->ready); /* c->q is gone from here on */
+    }
+    run_task(t, &c->mask);
+    task_exit(t); /* a leader: does not return */
+    __builtin_unreachable();
+}
+
+static void *
+vm_child_lender(void *arg)
+{
+    struct vm_child *c = arg;
+    int64_t pid = raw_clone(c->q, vm_child_stack(c), VM_CHILD_STACK, vm_child_main, c);
+    if (pid < 0) {
+        c->pid = pid;
+        sem_post(&c->ready);
+    } else {
+        current_task = NULL;
+        vm_child_free(c);
+    }
+    return NULL;
+}
+
+static int64_t
+clone_vm(struct task *t, const struct clone_request *q)
+{
+    sigset64 mask;
+    if (!signal_hold(t, &mask)) {
+        return -HOST_ERESTART;
+    }
+    int64_t pid = -ENOMEM;
+    struct vm_child *c = vm_child_new(t, q, mask);
+    if (c == NULL) {
+        goto release;
+    }
+    if (has(q, CLONE_VFORK)) {
+        pid = raw_clone(q, vm_child_stack(c), VM_CHILD_STACK, vm_child_main, c);
+        current_task = t;
+        vm_child_free(c);
+        goto release;
+    }
+    c->lent = true;
+    pthread_attr_t attr;
+    pthread_t thread;
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, THREAD_STACK_BYTES);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    pid = -pthread_create(&thread, &attr, vm_child_lender, c);
+    pthread_attr_destroy(&attr);
+    if (pid == 0) {
+        await(&c->ready);
+        pid = c->pid;
+    }
+    if (pid < 0) {
+        vm_child_free(c);
+    }
+release:
+    signal_release(&mask);
+    return pid;
+}
+
+/* ---- the system calls ---- */
+
+static int64_t
+clone_any(struct task *t, const struct clone_request *q)
+{
+    const uint64_t f = q->flags;
+    if (has(q, CLONE_NEWNS | CLONE_FS) || has(q, CLONE_NEWUSER | CLONE_FS) ||
+        ((f & CLONE_THREAD) != 0 && (f & CLONE_SIGHAND) == 0) || ((f & CLONE_SIGHAND) != 0 && (f & CLONE_VM) == 0) ||
+        has(q, CLONE_SIGHAND | CLEAR_SIGHAND) || has(q, CLONE_PIDFD | CLONE_DETACHED)) {
+        return -EINVAL;
+    }
+    if ((f & CLONE_THREAD) != 0) {
+        if ((f & (CLONE_NEWUSER | CLONE_NEWPID | CLEAR_SIGHAND | INTO_CGROUP | CLONE_PIDFD)) != 0 || q->set_tid_size != 0) {
+            return -EINVAL;
+        }
+        return clone_thread(t, q);
+    }
+    return (f & CLONE_VM) != 0 ? clone_vm(t, q) : clone_fork(t, q);
+}
+
+int64_t
+sys_clone(struct task *t, const uint64_t a[6])
+{
+    /* riscv64: flags, stack, parent_tid, tls, child_tid */
+    const struct clone_request q = {
+        .flags = (uint32_t)a[0] & ~(uint64_t)CSIGNAL,
+        .exit_signal = a[0] & CSIGNAL,
+        .stack = a[1],
+        .parent_tid = a[2],
+        .pidfd = a[2],
+        .tls = a[3],
+        .child_tid = a[4],
+    };
+    return has(&q, CLONE_PIDFD | CLONE_PARENT_SETTID) ? -EINVAL : clone_any(t, &q);
+}
+
+int64_t
+sys_clone3(struct task *t, const uint64_t a[6])
+{
+    struct host_clone_args ca = {0};
+    enum { FIRST = 64 }; /* sizes of struct clone_args: 64, 80, 88, … */
+    if (a[1] > GUEST_PAGE) {
+        return -E2BIG;
+    }
+    if (a[1] < FIRST) {
+        return -EINVAL;
+    }
+    if (guest_read(&ca, a[0], a[1] < sizeof ca ? a[1] : sizeof ca) != 0) {
+        return -EFAULT;
+    }
+    for (uint64_t i = sizeof ca; i < a[1]; i += 8) { /* what a later kernel knows must not be asked for */
+        uint64_t v = 0;
+        if (guest_read(&v, a[0] + i, a[1] - i < 8 ? a[1] - i : 8) != 0) {
+            return -EFAULT;
+        }
+        if (v != 0) {
+            return -E2BIG;
+        }
+    }
+    if ((ca.flags & ~(uint64_t)(UINT32_MAX | CLEAR_SIGHAND | INTO_CGROUP)) != 0 ||
+        (ca.flags & (CLONE_DETACHED | (CSIGNAL & ~(uint64_t)CLONE_NEWTIME))) != 0 || ca.exit_signal > GUEST_NSIG ||
+        ((ca.flags & (CLONE_THREAD | CLONE_PARENT)) != 0 && ca.exit_signal != 0) ||
+        (ca.stack == 0) != (ca.stack_size == 0) || !guest_range_ok(ca.stack, ca.stack_size) ||
+        (ca.set_tid == 0) != (ca.set_tid_size == 0) || ca.set_tid_size > 32) {
+        return -EINVAL;
+    }
+    const struct clone_request q = {
+        .flags = ca.flags,
+        .pidfd = ca.pidfd,
+        .child_tid = ca.child_tid,
+        .parent_tid = ca.parent_tid,
+        .exit_signal = ca.exit_signal,
+        .stack = ca.stack + ca.stack_size,
+        .tls = ca.tls,
+        .set_tid = ca.set_tid,
+        .set_tid_size = ca.set_tid_size,
+        .cgroup = ca.cgroup,
+    };
+    return clone_any(t, &q);
+}
+
+int64_t
+sys_set_tid_address(struct task *t, const uint64_t a[6])
+{
+    t->clear_child_tid = a[0];
+    if (t->leader) {
+        host_syscall(SYS_set_tid_address, g2h(a[0]));
+    }
+    return t->tid;
+}
+
+int64_t
+sys_exit(struct task *t, const uint64_t a[6])
+{
+    sigset64 old;
+    if (!signal_hold(t, &old)) { /* it may be the process's: it must not end with this thread */
+        return -HOST_ERESTART;
+    }
+    t->exiting = true;
+    t->exit_code = (int)(a[0] & 0xff);
+    return 0;
+}
+
+int64_t
+sys_exit_group(struct task *t, const uint64_t a[6])
+{
+    (void)t;
+    host_syscall(SYS_exit_group, a[0] & 0xff);
+    __builtin_unreachable();
+}
