@@ -10,6 +10,15 @@
 
 #include <stdatomic.h>
 
+/* A 16-bit encoding has its base's class. */
+enum {
+#define INSN(name, match, mask, fmt, ext, cls) CLASS_OF_##name = CLASS_##cls,
+#define INSN16(name, match, mask, fmt, ext, base)
+#include "isa/insn.def"
+#undef INSN
+#undef INSN16
+};
+
 const struct insn_row isa_rows[] = {
 #define INSN(name, match, mask, fmt, ext, cls) \
     {#name, match, mask, OP_##name, FMT_##fmt, EXT_##ext, CLASS_##cls, 4},
@@ -19,7 +28,7 @@ const struct insn_row isa_rows[] = {
 #undef INSN16
 #define INSN(name, match, mask, fmt, ext, cls)
 #define INSN16(name, match, mask, fmt, ext, base) \
-    {#name, match, mask, OP_##base, FMT_##fmt, EXT_##ext, CLASS_INNOCUOUS, 2},
+    {#name, match, mask, OP_##base, FMT_##fmt, EXT_##ext, CLASS_OF_##base, 2},
 #include "isa/insn.def"
 #undef INSN
 #undef INSN16
@@ -334,8 +343,12 @@ operands32(uint32_t w, unsigned fmt, struct insn *o)
     }
 }
 
+/*
+ * The row that stands for w on a hart with these extensions. An extension that is missing takes only its own rows away:
+ * without Zihintpause pause is a fence, without Zbb zext.h is a packw.
+ */
 static const struct insn_row *
-lookup(uint32_t w, struct insn *o)
+lookup(uint32_t w, ext_set exts, struct insn *o)
 {
     if (!atomic_load_explicit(&index_.ready, memory_order_acquire)) {
         index_make();
@@ -344,7 +357,7 @@ lookup(uint32_t w, struct insn *o)
     bool wide = (w & 3) == 3;
     for (unsigned i = index_.start[b]; i < index_.start[b + 1]; i++) {
         const struct insn_row *r = &isa_rows[index_.rows[i]];
-        if ((w & r->mask) == r->match) {
+        if ((w & r->mask) == r->match && isa_ext_enabled(r->ext, exts)) {
             *o = (struct insn){.op = r->op, .len = r->len};
             return (wide ? operands32(w, r->fmt, o) : operands16(w, r->fmt, o)) ? r : NULL;
         }
@@ -359,18 +372,19 @@ significant(uint32_t w)
 }
 
 const struct insn_row *
-isa_find_row(uint32_t w)
-{
-    struct insn o;
-    return lookup(significant(w), &o);
-}
-
-void
 isa_decode(uint32_t w, ext_set exts, struct insn *out)
 {
     w = significant(w);
-    const struct insn_row *r = lookup(w, out);
-    if (r == NULL || !isa_ext_enabled(r->ext, exts)) {
+    const struct insn_row *r = lookup(w, exts, out);
+    if (r == NULL) {
         *out = (struct insn){.op = OP_ILLEGAL, .len = (uint8_t)insn_len(w)};
     }
+    return r;
+}
+
+const struct insn_row *
+isa_find_row(uint32_t w)
+{
+    struct insn o;
+    return isa_decode(w, ISA_ALL, &o);
 }

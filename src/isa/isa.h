@@ -14,8 +14,8 @@
 /* Extensions (ext.def); the combined ids follow the plain ones. */
 enum ext {
 #define EXT(id, name) EXT_##id,
-#define EXT_ANY(id, set)
-#define EXT_ALL(id, set)
+#define EXT_ANY(id, text, set)
+#define EXT_ALL(id, text, set)
 #include "isa/ext.def"
 #undef EXT
 #undef EXT_ANY
@@ -23,8 +23,8 @@ enum ext {
     EXT_COUNT,
     EXT_LAST_PLAIN = EXT_COUNT - 1,
 #define EXT(id, name)
-#define EXT_ANY(id, set) EXT_##id,
-#define EXT_ALL(id, set) EXT_##id,
+#define EXT_ANY(id, text, set) EXT_##id,
+#define EXT_ALL(id, text, set) EXT_##id,
 #include "isa/ext.def"
 #undef EXT
 #undef EXT_ANY
@@ -34,8 +34,10 @@ enum ext {
 #define EXT_BIT(id) (UINT64_C(1) << EXT_##id)
 
 typedef uint64_t ext_set; /* EXT_BIT()s of plain extensions */
+#define ISA_ALL (~(ext_set)0) /* for those who only look: whatever doppel knows */
 
-enum insn_class { CLASS_INNOCUOUS, CLASS_PRIVILEGED, CLASS_CONTROL, CLASS_BEHAVIOUR };
+/* After Popek and Goldberg; insn.def says what each means. */
+enum insn_class { CLASS_INNOCUOUS, CLASS_PRIVILEGED, CLASS_GATED, CLASS_CONTROL, CLASS_BEHAVIOUR };
 
 enum op {
     OP_ILLEGAL, /* no such encoding, or its extension is switched off; so zeroed memory is illegal */
@@ -96,8 +98,9 @@ insn_len(uint32_t w)
  * w       the word; for a 16-bit encoding only the lower half counts
  * exts    what the hart has; a row of another extension is illegal
  * out     op == OP_ILLEGAL if the word means nothing; len is set all the same
+ * return  the row, NULL if there is none
  */
-void isa_decode(uint32_t w, ext_set exts, struct insn *out);
+const struct insn_row *isa_decode(uint32_t w, ext_set exts, struct insn *out);
 
 /* The row that matches w, whatever its extension; NULL if none does or its operands are reserved. */
 const struct insn_row *isa_find_row(uint32_t w);
@@ -105,8 +108,17 @@ const struct insn_row *isa_find_row(uint32_t w);
 /* Does a hart with these extensions have the instructions of rows marked `ext` (plain or combined)? */
 bool isa_ext_enabled(unsigned ext, ext_set exts);
 
-/* Name of an extension id for people: "zba", "zcb+zbb", "zbb or zbkb" are made from ext.def. Static storage. */
+/* Name of an extension id for people: "zba", "zcb+zbb", "zbb or zbkb". */
 const char *isa_ext_name(unsigned ext);
+
+/* The plain extensions that an id names: itself, or the members of a combination. */
+ext_set isa_ext_members(unsigned ext);
+
+/*
+ * Read an ISA string as it stands in an ELF file's attributes or a device tree: "rv64gc_zba", "rv64i2p1_m2p0_…".
+ * Versions and extensions that doppel does not know are passed over. Returns false if it is no rv64 string.
+ */
+bool isa_ext_parse(const char *string, ext_set *out);
 
 /* The extension set with what each member implies added (d ⇒ f, zfh ⇒ zfhmin, c = zca + zcd with d, …). */
 ext_set isa_ext_close(ext_set exts);
@@ -115,10 +127,57 @@ ext_set isa_ext_close(ext_set exts);
  * Write a line of assembly as GNU objdump -d prints it (mnemonic, tab, operands; aliases; numbers as there).
  *
  * w       the word; pc its address, for branch targets
+ * exts    as for isa_decode(); ISA_ALL to see all that can be seen
  * out     at least ISA_DISASM_MAX bytes
  * return  length of the instruction in bytes: 2 or 4. Unknown words give ".insn\t4, 0x…" as binutils 2.44.
  */
 #define ISA_DISASM_MAX 96
-unsigned isa_disasm(uint32_t w, uint64_t pc, char out[ISA_DISASM_MAX]);
+unsigned isa_disasm(uint32_t w, uint64_t pc, ext_set exts, char out[ISA_DISASM_MAX]);
+
+/* One row of csr.def; rows stand in order of their numbers. */
+struct csr_row {
+    uint16_t number;
+    uint8_t ext, cls; /* enum ext, enum insn_class */
+    const char *name;
+};
+extern const struct csr_row isa_csrs[];
+extern const size_t isa_csr_count;
+
+/* The CSR of this number, or of this name; NULL if there is none. */
+const struct csr_row *isa_find_csr(unsigned number);
+const struct csr_row *isa_find_csr_name(const char *name);
+
+/* Its name, or NULL. */
+const char *isa_csr_name(unsigned number);
+
+/* What the number says (Privileged ISA, "CSR Address Mapping Conventions"). Level: 0 user, 1 supervisor, 2, 3 machine. */
+static inline bool
+isa_csr_is_read_only(unsigned number)
+{
+    return (number >> 10 & 3) == 3;
+}
+
+static inline unsigned
+isa_csr_level(unsigned number)
+{
+    return number >> 8 & 3;
+}
+
+/* Popek and Goldberg's first theorem, computed for a table. See popek.c. */
+struct popek_verdict {
+    size_t innocuous, privileged, gated, critical; /* of instructions and CSRs together */
+    const struct insn_row *first_insn;             /* the first critical one of each kind, or NULL */
+    const struct csr_row *first_csr;
+};
+
+/* Critical: sensitive, and nothing makes it trap. The theorem holds iff there is none. */
+bool isa_class_is_critical(unsigned cls);
+bool isa_popek(const struct insn_row *rows, size_t n, const struct csr_row *csrs, size_t n_csrs,
+               struct popek_verdict *out);
+
+/* What a monitor has to set so that the GATED rows of an extension trap in user mode. NULL if it has none. */
+const char *isa_gate(unsigned ext);
+
+const char *isa_class_name(unsigned cls);
 
 #endif
