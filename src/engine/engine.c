@@ -95,6 +95,7 @@ engine_run(struct engine *en, struct hart *h, int64_t budget)
 {
     struct landing land = {0};
     h->engine = en;
+    h->slots = en->slots;
     h->landing = &land;
     h->ip = NULL;
     atomic_fetch_add_explicit(&en->running, 1, memory_order_relaxed);

@@ -19,6 +19,7 @@
 #include "engine/interp_ops.h"
 
 #include "engine/fp_ops.h"
+#include "engine/fuse.def"
 
 #if defined(__OPTIMIZE__) && !defined(DOPPEL_SANITIZED)
 #define TAIL 1
@@ -55,7 +56,13 @@ slot_at(const struct slot *ip, int64_t bytes)
 INLINE uint64_t
 pc_of(const struct hart *h, const struct slot *ip)
 {
-    return (uint64_t)((const char *)ip - h->engine->slots) / SLOT_SCALE;
+    return (uint64_t)((const char *)ip - h->slots) / SLOT_SCALE;
+}
+
+INLINE const struct slot *
+slot_in(const struct hart *h, uint64_t pc)
+{
+    return (const struct slot *)(const void *)(h->slots + pc * SLOT_SCALE);
 }
 
 static _Noreturn __attribute__((noinline, cold)) void
@@ -117,7 +124,7 @@ leave_wild(struct hart *h, uint64_t target)
         if (unlikely(t_ >= GUEST_TOP)) {             \
             leave_wild(h, t_);                       \
         }                                            \
-        GO_POLLED(slot_of(h->engine, t_));           \
+        GO_POLLED(slot_in(h, t_));                   \
     } while (0)
 
 #define LEN 4
@@ -181,24 +188,37 @@ static handler_fn *const handlers2[OP_COUNT] = {
 };
 
 /* Fused pairs: the first's statements, then the second as it stands. */
-#define FUSE(a, len_a, b, len_b)                                            \
-    HANDLER fused_##a##_##len_a##_##b##_##len_b(ARGS)                       \
-    {                                                                       \
-        first_##a(h, ip);                                                   \
-        return last##len_b##_##b(h, slot_at(ip, len_a), budget - 1, base);  \
+#define PAIR_HANDLER(a, len_a, b, len_b)                                   \
+    HANDLER fused_##a##_##len_a##_##b##_##len_b(ARGS)                      \
+    {                                                                      \
+        first_##a(h, ip);                                                  \
+        return last##len_b##_##b(h, slot_at(ip, len_a), budget - 1, base); \
     }
-#include "engine/fuse.def"
-#undef FUSE
+#define PAIR_HANDLERS(a, len_a) FUSE_LAST(PAIR_HANDLER, a, len_a)
+FUSE_FIRST(PAIR_HANDLERS)
 
-static const struct fused {
-    uint16_t op_a, op_b;
-    uint8_t len_a, len_b;
-    handler_fn *fn;
-} fused[] = {
-#define FUSE(a, len_a, b, len_b) {OP_##a, OP_##b, len_a, len_b, fused_##a##_##len_a##_##b##_##len_b},
-#include "engine/fuse.def"
-#undef FUSE
+/* fused[first][last], each numbered from 1 by its place in the list. */
+enum {
+    FIRST_NONE,
+#define FIRST_ID(a, len_a) FIRST_##a##_##len_a,
+    FUSE_FIRST(FIRST_ID) FIRST_COUNT
 };
+enum {
+    LAST_NONE,
+#define LAST_ID(unused, len_unused, b, len_b) LAST_##b##_##len_b,
+    FUSE_LAST(LAST_ID, , ) LAST_COUNT
+};
+static const uint8_t first_ids[OP_COUNT][2] = {
+#define FIRST_AT(a, len_a) [OP_##a][len_a / 4] = FIRST_##a##_##len_a,
+    FUSE_FIRST(FIRST_AT)};
+static const uint8_t last_ids[OP_COUNT][2] = {
+#define LAST_AT(unused, len_unused, b, len_b) [OP_##b][len_b / 4] = LAST_##b##_##len_b,
+    FUSE_LAST(LAST_AT, , )};
+static handler_fn *const fused[FIRST_COUNT][LAST_COUNT] = {
+#define PAIR_AT(a, len_a, b, len_b) \
+    [FIRST_##a##_##len_a][LAST_##b##_##len_b] = fused_##a##_##len_a##_##b##_##len_b,
+#define PAIRS_AT(a, len_a) FUSE_LAST(PAIR_AT, a, len_a)
+    FUSE_FIRST(PAIRS_AT)};
 
 static handler_fn *
 handler_for(const struct insn *i)
@@ -216,13 +236,8 @@ offset_of(handler_fn *fn)
 static handler_fn *
 handler_for_pair(const struct insn *a, const struct insn *b)
 {
-    for (size_t k = 0; k < sizeof fused / sizeof fused[0]; k++) {
-        const struct fused *f = &fused[k];
-        if (f->op_a == a->op && f->op_b == b->op && f->len_a == a->len && f->len_b == b->len) {
-            return f->fn;
-        }
-    }
-    return handler_for(a);
+    handler_fn *fn = fused[first_ids[a->op][a->len / 4]][last_ids[b->op][b->len / 4]];
+    return fn != NULL ? fn : handler_for(a);
 }
 
 /* May control not reach what follows this instruction? Then decoding ahead stops. */

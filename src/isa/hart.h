@@ -31,6 +31,7 @@ struct hart {
     /* the engine's; see engine.h */
     const void *ip; /* where a faulting access will find its instruction */
     struct engine *engine;
+    const char *slots;   /* the engine's decoded slots: at hand for jumps */
     ext_set exts;        /* what the hart has: decides what decodes */
     uint64_t seen_epoch; /* the last code epoch that this hart has left behind */
     uint32_t host_mxcsr; /* the monitor's own, while guest code runs */
