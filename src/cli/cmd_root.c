@@ -175,7 +175,8 @@ clean_up(const struct root_job *job, struct err *e)
 {
     char site[512], to[PATH_MAX];
     size_t n = 0;
-    const char *p = strstr(root_public_mirror(job), "://");
+    const char *mirror = root_public_mirror(job);
+    const char *p = strstr(mirror, "://");
     for (p = p != NULL ? p + 3 : ""; *p != '\0' && n < sizeof site - 4; p++) { /* as apt names what is from a URL */
         if (*p == '_') {
             memcpy(site + n, "%5f", 3);
@@ -186,9 +187,13 @@ clean_up(const struct root_job *job, struct err *e)
     }
     site[n] = '\0';
     snprintf(to, sizeof to, "var/lib/apt/lists/%s_dists_%s_InRelease", site, job->suite);
-    keep(job, "InRelease", to);
+    if (mirror[0] != '\0') {
+        keep(job, "InRelease", to);
+    }
     snprintf(to, sizeof to, "var/lib/apt/lists/%s_dists_%s_main_binary-riscv64_Packages", site, job->suite);
-    keep(job, "Packages", to);
+    if (mirror[0] != '\0') {
+        keep(job, "Packages", to);
+    }
     keep(job, "log", "var/log/bootstrap.log");
     return tool_run((const char *const[]){"rm", "-rf", "--", job->state, NULL}, -1, -1, e);
 }

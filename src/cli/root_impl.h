@@ -157,7 +157,7 @@ void plan_free(struct plan *plan);
 /* The name of a package's file in the state directory: "debs/NAME"; to be freed. NULL without memory. */
 char *deb_file(const struct pkg *p);
 
-/* The mirror that the root's apt will use: a local directory of the host is of no use there. */
+/* The mirror that the root's apt will use; "" if it is a local directory of the host, of no use there. */
 const char *root_public_mirror(const struct root_job *job);
 
 int stage_first(const struct root_job *job, const struct plan *plan, struct err *e);

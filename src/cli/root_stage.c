@@ -139,7 +139,7 @@ copy_host(int dirfd, const char *path, struct err *e)
 const char *
 root_public_mirror(const struct root_job *job)
 {
-    return strncmp(job->mirror, "http", 4) == 0 ? job->mirror : "http://deb.debian.org/debian";
+    return strncmp(job->mirror, "http", 4) == 0 ? job->mirror : "";
 }
 
 static int
@@ -154,7 +154,9 @@ write_etc(const struct root_job *job, struct err *e)
         mkdirat(dirfd, dirs[i], 0755); /* if there; a real error shows below */
     }
     char line[1024];
-    int n = snprintf(line, sizeof line, "deb %s %s main\n", root_public_mirror(job), job->suite);
+    const char *mirror = root_public_mirror(job);
+    int n = mirror[0] != '\0' ? snprintf(line, sizeof line, "deb %s %s main\n", mirror, job->suite)
+                              : snprintf(line, sizeof line, "# made from a local mirror; name one that is reached from here\n");
     if (n < 0 || (size_t)n >= sizeof line) {
         close(dirfd);
         return err_set(e, -ENAMETOOLONG, "%s", job->mirror);
