@@ -62,12 +62,8 @@ syscall_find(uint64_t nr)
     return nr < ARRAY_LEN(rows) && rows[nr].name != NULL ? &rows[nr] : NULL;
 }
 
-/*
- * Give the kernel copies of the guest's iovecs, with host addresses. The kernel's own check of an address knows the
- * host's address space only, so each range is held against the guest's here.
- */
-static int64_t
-convert_iovec(struct iovec *out, gva_t from, uint64_t count)
+int64_t
+syscall_iovec(struct iovec *out, gva_t from, uint64_t count)
 {
     if (count > IOV_MAX) {
         return -EINVAL;
@@ -118,7 +114,7 @@ convert(struct task *t, const struct syscall_row *row, const uint64_t a[6], uint
             break;
         case ARG_iovec_in:
         case ARG_iovec_out: {
-            int64_t err = convert_iovec(iov, a[i], next);
+            int64_t err = syscall_iovec(iov, a[i], next);
             if (err != 0) {
                 return err;
             }

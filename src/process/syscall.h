@@ -49,6 +49,14 @@ void syscall_execute(struct task *t);
 /* --strace: one line, after the call; `ret` as the guest gets it. Calls that do not return are shown before (done false). */
 void strace_call(struct task *t, const struct syscall_row *row, const uint64_t a[6], int64_t ret, bool done);
 
+struct iovec;
+
+/*
+ * Copies of the guest's iovecs at `from`, with host addresses, into out[count]. The kernel's own check of an address knows
+ * the host's address space only, so each range is held against the guest's here. 0, -EFAULT, -EINVAL as Linux.
+ */
+int64_t syscall_iovec(struct iovec *out, gva_t from, uint64_t count);
+
 /* Every function of ours that a row may name. */
 #define SYS(nr, name, ...) syscall_fn sys_##name;
 #include "process/syscall.def"
