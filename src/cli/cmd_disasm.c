@@ -192,7 +192,7 @@ file_exts(const uint8_t *data, size_t size)
     if (arch == NULL || !isa_ext_parse(arch, &exts)) {
         isa_ext_parse("rv64gc", &exts);
     }
-    return exts | EXT_BIT(PRIV); /* no ISA string names it */
+    return exts | EXT_BIT(PRIV) | EXT_BIT(DEBUG); /* no ISA string names them */
 }
 
 struct options {
