@@ -271,7 +271,7 @@ release_entry(struct slice release, const char *path, struct slice *sha256, uint
         size_t len = strcspn(line, "\n");
         char name[256], hex[65];
         unsigned long long bytes;
-        if (len < 512 && sscanf(line, " %64[0-9a-f] %llu %255[^\n]", hex, &bytes, name) == 3 && strlen(hex) == 64 &&
+        if (len > 0 && len < 512 && sscanf(line, " %64[0-9a-f] %llu %255[^\n]", hex, &bytes, name) == 3 && strlen(hex) == 64 &&
             strcmp(name, path) == 0) {
             *sha256 = (struct slice){line + strspn(line, " "), 64};
             *size = bytes;

@@ -27,12 +27,15 @@ deb_file(const struct pkg *p)
     const char *slash = memrchr(path.p, '/', path.n);
     struct slice base = slash != NULL ? (struct slice){slash + 1, (size_t)(path.p + path.n - slash - 1)} : path;
     char *name;
-    /* The archive vouches for it, but it becomes a word of a shell script: letters, digits and a few others only. */
-    size_t good = strspn(base.p, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.+_~%-");
-    if (base.n == 0 || good < base.n) {
-        return strdup("debs/invalid");
+    if (asprintf(&name, "debs/%.*s", (int)base.n, base.p) < 0) {
+        return NULL;
     }
-    return asprintf(&name, "debs/%.*s", (int)base.n, base.p) < 0 ? NULL : name;
+    /* The archive vouches for it, but it becomes a word of a shell script. */
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.+_~%:-";
+    for (char *c = name + strlen("debs/"); *c != '\0'; c++) {
+        *c = strchr(plain, *c) != NULL ? *c : '_';
+    }
+    return name;
 }
 
 /* "drwxrwsr-x" as a number. */
