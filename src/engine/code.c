@@ -92,27 +92,6 @@ engine_code_map(struct engine *en, uint64_t start, uint64_t end, bool writable)
     return r;
 }
 
-void
-engine_code_unmap(struct engine *en, uint64_t start, uint64_t end)
-{
-    CHECK(start <= end && end <= GUEST_TOP && (start | end) % PAGE == 0);
-    /* Only what was mapped: most unmaps are of data, and must not cost two system calls. */
-    uint64_t from = end;
-    for (uint64_t a = start; a < end; a += PAGE) {
-        if (en->page_flags[a / PAGE] & PAGE_EXEC) {
-            from = a < from ? a : from;
-        } else if (from < a) {
-            CHECK(slots_reset(en, from, a, PROT_NONE) == 0);
-            flags_set(en, from, a, 0);
-            from = end;
-        }
-    }
-    if (from < end) {
-        CHECK(slots_reset(en, from, end, PROT_NONE) == 0);
-        flags_set(en, from, end, 0);
-    }
-}
-
 /*
  * Forget [from, to) inside one page, and what overlaps it from before: a 4-byte instruction that starts 2 bytes ahead,
  * and instructions fused with one of those (FUSE_BACK bytes ahead at most).
@@ -127,6 +106,38 @@ forget(struct engine *en, uint64_t from, uint64_t to)
         if (s->handler != 0) {
             __atomic_store_n(&s->handler, 0, __ATOMIC_RELAXED);
         }
+    }
+}
+
+static void
+unmap_run(struct engine *en, uint64_t start, uint64_t end)
+{
+    flags_set(en, start, end, 0);
+    /*
+     * Should the host refuse (it is out of mappings), the slots stay accessible; interp_fetch() looks at the flags. They
+     * must not keep what they held, though.
+     */
+    if (slots_reset(en, start, end, PROT_NONE) != 0) {
+        forget(en, start, end);
+    }
+}
+
+void
+engine_code_unmap(struct engine *en, uint64_t start, uint64_t end)
+{
+    CHECK(start <= end && end <= GUEST_TOP && (start | end) % PAGE == 0);
+    /* Only what was mapped: most unmaps are of data, and must not cost two system calls. */
+    uint64_t from = end;
+    for (uint64_t a = start; a < end; a += PAGE) {
+        if (en->page_flags[a / PAGE] & PAGE_EXEC) {
+            from = a < from ? a : from;
+        } else if (from < a) {
+            unmap_run(en, from, a);
+            from = end;
+        }
+    }
+    if (from < end) {
+        unmap_run(en, from, end);
     }
 }
 
@@ -163,6 +174,12 @@ engine_code_sync(struct engine *en)
             }
         }
     }
+}
+
+bool
+code_page_is_exec(const struct engine *en, uint64_t pc)
+{
+    return pc < GUEST_TOP && (en->page_flags[pc / PAGE] & PAGE_EXEC) != 0;
 }
 
 void

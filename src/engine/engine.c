@@ -153,7 +153,8 @@ engine_fault(struct hart *h, int sig, int code, uint64_t host_addr, bool write, 
     struct engine_exit ex = {.write = write, .host_sig = sig, .host_code = code};
     if (code_space_contains(en, host_addr)) {
         ex.kind = EXIT_FETCH;
-        ex.addr = (host_addr - (uint64_t)(uintptr_t)en->slots) / SLOT_SCALE;
+        /* Signed: a jump to below 0 lands in the lower guard. */
+        ex.addr = (uint64_t)((int64_t)(host_addr - (uint64_t)(uintptr_t)en->slots) / SLOT_SCALE);
         if (h->in_guest == GUEST_RUNNING) { /* a jump to nowhere: no handler ran for it yet */
             h->pc = ex.addr;
             h->ip = NULL;

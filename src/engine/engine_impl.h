@@ -66,10 +66,19 @@ slot_write(struct slot *to, const struct slot *from)
     _mm_store_si128((__m128i *)(void *)to, v);
 }
 
+static inline struct slot
+slot_read(const struct slot *from)
+{
+    struct slot s;
+    _mm_storeu_si128((__m128i *)(void *)&s, _mm_load_si128((const __m128i *)(const void *)from));
+    return s;
+}
+
 /* code.c */
 int code_space_init(struct engine *en, struct err *e);
 void code_space_fini(struct engine *en);
 bool code_space_contains(const struct engine *en, uint64_t host_addr);
+bool code_page_is_exec(const struct engine *en, uint64_t pc); /* pc below GUEST_TOP, or just at it */
 void code_page_decoded(struct engine *en, uint64_t pc); /* before a slot of pc's page is written */
 
 /* End engine_run with this exit; hart.pc is exact already, or will be made so from hart.ip by the engine's kind. */

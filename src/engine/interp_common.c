@@ -18,10 +18,22 @@ static const bool rd_is_f[OP_COUNT] = {
 #undef INSN16
 };
 
+/*
+ * May the guest execute the halfword at pc? The slots are accessible only where it may, so a threaded jump elsewhere has
+ * faulted already; but the host may have refused to take access away (too many mappings), and the other interpreters
+ * have no slots.
+ */
+static inline void
+fetch_check(struct hart *h, uint64_t pc)
+{
+    if (unlikely(!code_page_is_exec(h->engine, pc))) {
+        interp_leave(h, EXIT_FETCH, pc);
+    }
+}
+
 uint32_t
 interp_fetch(struct hart *h, uint64_t pc, struct insn *out)
 {
-    struct engine *en = h->engine;
     const uint32_t was = h->in_guest;
     h->pc = pc;
     h->ip = NULL;
@@ -29,11 +41,10 @@ interp_fetch(struct hart *h, uint64_t pc, struct insn *out)
     if (unlikely(pc >= GUEST_TOP)) {
         interp_leave(h, EXIT_FETCH, pc);
     }
-    /* The slots are accessible exactly where the guest may execute. */
-    (void)*(volatile int32_t *)&slot_of(en, pc)->handler;
+    fetch_check(h, pc);
     uint32_t w = *MEM(mem16, pc);
     if (insn_len(w) == 4) {
-        (void)*(volatile int32_t *)&slot_of(en, pc + 2)->handler;
+        fetch_check(h, pc + 2);
         w |= (uint32_t)*MEM(mem16, pc + 2) << 16;
     }
     h->in_guest = was;

@@ -35,14 +35,15 @@ predecoded_wild(struct hart *h, uint64_t target)
     interp_leave(h, EXIT_FETCH, target);
 }
 
-static __attribute__((noinline)) void
-predecode(struct hart *h, struct slot *s)
+static __attribute__((noinline)) struct slot
+predecode(struct hart *h, const struct slot *at)
 {
-    const uint64_t pc = (uint64_t)((const char *)s - h->engine->slots) / SLOT_SCALE;
+    const uint64_t pc = (uint64_t)((const char *)at - h->engine->slots) / SLOT_SCALE;
     struct slot made = {.handler = DECODED};
     interp_fetch(h, pc, &made.i);
     code_page_decoded(h->engine, pc);
-    slot_write(s, &made);
+    slot_write(slot_of(h->engine, pc), &made);
+    return made;
 }
 
 void
@@ -57,11 +58,11 @@ interp_predecoded(struct hart *h, int64_t budget)
             h->ip = ip;
             interp_leave(h, h->attention != 0 ? EXIT_ATTENTION : EXIT_BUDGET, 0);
         }
-        if (unlikely(__atomic_load_n(&ip->handler, __ATOMIC_ACQUIRE) == 0)) {
-            predecode(h, (struct slot *)(uintptr_t)ip);
+        struct slot s = slot_read(ip);
+        if (unlikely(s.handler == 0)) {
+            s = predecode(h, ip);
         }
-        const struct insn in = ip->i;
-        const struct insn *const i = &in;
+        const struct insn *const i = &s.i;
         const struct slot *next;
         GO(i->len);
         switch ((enum op)i->op) {
