@@ -38,6 +38,70 @@ reserve_fds(struct vfs *v, struct err *e)
     return 0;
 }
 
+static int
+open_hidden(struct vfs *v, const char *host, int flags)
+{
+    int64_t fd = host_syscall(SYS_openat, AT_FDCWD, host, flags | O_CLOEXEC);
+    return fd < 0 ? (int)fd : vfs_fd_hide(v, (int)fd);
+}
+
+/* Make fd (own, from now on) the true root. */
+static int
+set_true_root(struct vfs *v, int fd)
+{
+    struct stat st;
+    int64_t r = host_syscall(SYS_fstat, fd, &st);
+    if (r == 0) {
+        r = vfs_host_path(fd, v->true_root_host);
+    }
+    if (r < 0) {
+        return (int)r;
+    }
+    if (strcmp(v->true_root_host, "/") == 0) {
+        v->true_root_host[0] = '\0';
+    }
+    v->true_root = v->root = fd;
+    v->root_dev = st.st_dev;
+    v->root_ino = st.st_ino;
+    return 0;
+}
+
+int
+vfs_start(struct vfs *v, struct err *e)
+{
+    struct stat st;
+    int r = reserve_fds(v, e);
+    if (r < 0) {
+        return r;
+    }
+    if (host_syscall(SYS_newfstatat, AT_FDCWD, "/proc", &st, 0) == 0) {
+        v->proc_dev = st.st_dev;
+    }
+    return 0;
+}
+
+static int
+set_cwd(struct vfs *v, const struct vfs_config *c, struct err *e)
+{
+    struct vfs_at at;
+    char buf[PATH_MAX];
+    if (c->cwd == NULL && (v->view == VIEW_NONE || vfs_inside(v, AT_FDCWD))) {
+        return 0;
+    }
+    const char *path = c->cwd != NULL ? c->cwd : "/";
+    const char *host;
+    int r = vfs_walk(v, AT_FDCWD, path, RESOLVE_FOLLOW, &at);
+    if (r < 0) {
+        return err_set(e, r, "current directory %s", path);
+    }
+    r = vfs_at_path(&at, true, &host, buf);
+    if (r == 0) {
+        r = (int)host_syscall(SYS_fchdir, at.dir);
+    }
+    vfs_at_done(&at);
+    return r < 0 ? err_set(e, r, "current directory %s", path) : 0;
+}
+
 int
 vfs_new(struct vfs **out, const struct vfs_config *c, struct err *e)
 {
@@ -45,44 +109,61 @@ vfs_new(struct vfs **out, const struct vfs_config *c, struct err *e)
     if (v == NULL) {
         return err_set(e, -ENOMEM, "files");
     }
-    int r = reserve_fds(v, e);
+    int r = vfs_start(v, e);
     if (r < 0) {
         goto undo_alloc;
     }
-    if (c->sysroot != NULL && strlen(c->sysroot) < sizeof v->sysroot) {
+    v->view = c->root != NULL ? VIEW_USER : VIEW_NONE;
+    if (c->root == NULL && c->sysroot != NULL && strlen(c->sysroot) < sizeof v->sysroot) {
         strcpy(v->sysroot, c->sysroot);
+    }
+    const char *root = c->root != NULL ? c->root : "/";
+    int fd = open_hidden(v, root, O_PATH | O_DIRECTORY);
+    r = fd < 0 ? fd : set_true_root(v, fd);
+    if (r < 0) {
+        err_set(e, r, "root %s", root);
+        goto undo_alloc;
+    }
+    r = v->view == VIEW_USER ? vfs_mount_defaults(v, e) : vfs_mount_add(v, MOUNT_PROC, "/proc", "/proc", false);
+    if (r < 0 && v->view == VIEW_USER) {
+        goto undo_alloc;
+    }
+    for (size_t i = 0; i < c->nbinds; i++) {
+        const struct vfs_bind *b = &c->binds[i];
+        r = vfs_mount_add(v, MOUNT_BIND, b->host, b->guest, b->read_only);
+        if (r < 0) {
+            err_set(e, r, "bind %s:%s", b->host, b->guest);
+            goto undo_alloc;
+        }
+    }
+    r = set_cwd(v, c, e);
+    if (r < 0) {
+        goto undo_alloc;
     }
     *out = v;
     return 0;
 undo_alloc:
-    free(v);
+    vfs_free(v);
     return r;
 }
 
 void
 vfs_free(struct vfs *v)
 {
+    unsigned n = atomic_load(&v->nmounts);
+    for (unsigned i = 0; i < n; i++) {
+        if (v->mounts[i].fd >= 0) {
+            host_syscall(SYS_close, v->mounts[i].fd);
+            host_syscall(SYS_close, v->mounts[i].place_fd);
+        }
+    }
+    if (v->root > 0 && v->root != v->true_root) {
+        host_syscall(SYS_close, v->root);
+    }
+    if (v->true_root > 0) {
+        host_syscall(SYS_close, v->true_root);
+    }
     free(v);
-}
-
-int64_t
-vfs_save(struct vfs *v, char *buf, size_t cap)
-{
-    int n = snprintf(buf, cap, "%s", v->sysroot);
-    return n < 0 || (size_t)n >= cap ? -ENAMETOOLONG : n;
-}
-
-void
-vfs_save_undo(struct vfs *v)
-{
-    (void)v;
-}
-
-int
-vfs_load(struct vfs **out, const char *state, struct err *e)
-{
-    const struct vfs_config c = {.sysroot = state};
-    return vfs_new(out, &c, e);
 }
 
 int
@@ -118,6 +199,20 @@ in_sysroot(const struct vfs *v, const char *path, struct vfs_at *at)
     return host_syscall(SYS_faccessat2, AT_FDCWD, at->buf, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+/*
+ * May this path lead to what procfs.c makes? Asked where the host resolves paths; links from elsewhere into /proc of the
+ * kind that programs use (/etc/mtab, /dev/fd, /dev/stdin) show the guest without our doing.
+ */
+static bool
+suspect(const char *path)
+{
+    if (path[0] == '/') {
+        return strstr(path, "proc") != NULL;
+    }
+    const char *last = strrchr(path, '/');
+    return procfs_name(last != NULL ? last + 1 : path) || strstr(path, "proc/") != NULL;
+}
+
 int
 vfs_resolve(struct task *t, int dirfd, const char *path, unsigned how, struct vfs_at *at)
 {
@@ -128,11 +223,19 @@ vfs_resolve(struct task *t, int dirfd, const char *path, unsigned how, struct vf
     if (path[0] != '/' && !vfs_fd_ok(v, dirfd)) {
         return -EBADF;
     }
-    at->dir = dirfd;
     at->own = false;
     at->read_only = false;
+    at->busy = false;
+    at->node = PROC_PLAIN;
+    if (v->view == VIEW_USER || suspect(path)) {
+        return vfs_walk(v, dirfd, path, how, at);
+    }
+    at->dir = dirfd;
     at->direct = true;
     at->flags = how & RESOLVE_FOLLOW ? 0 : AT_SYMLINK_NOFOLLOW;
+    if (how & RESOLVE_ENTRY) {
+        at->flags = 0;
+    }
     at->name = how & RESOLVE_READ && in_sysroot(v, path, at) ? at->buf : path;
     return 0;
 }

@@ -32,6 +32,25 @@ open_at(struct task *t, struct vfs_at *at, int flags, mode_t mode)
     return host_syscall_restartable(t, SYS_openat, dir, name, flags, mode);
 }
 
+/* Something else than reading, in a read-only bind: devices, sockets and FIFOs may be written to. */
+static int64_t
+open_read_only(struct task *t, struct vfs_at *at, int flags)
+{
+    struct stat st;
+    int64_t r = host_syscall(SYS_newfstatat, at->dir, at->name, &st, at->flags);
+    if (r < 0) {
+        return r == -ENOENT && flags & O_CREAT ? -EROFS : r;
+    }
+    if (flags & O_CREAT && flags & O_EXCL) {
+        return -EEXIST;
+    }
+    bool writes = (flags & O_ACCMODE) != O_RDONLY || flags & O_TRUNC;
+    if (writes && (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode))) {
+        return S_ISDIR(st.st_mode) ? -EISDIR : -EROFS;
+    }
+    return open_at(t, at, flags & ~O_CREAT, 0);
+}
+
 int64_t
 vfs_openat(struct task *t, int dirfd, const char *path, int flags, mode_t mode)
 {
@@ -49,7 +68,13 @@ vfs_openat(struct task *t, int dirfd, const char *path, int flags, mode_t mode)
     if (r < 0) {
         return r;
     }
-    r = open_at(t, &at, flags, mode);
+    if (proc_node_is_file(at.node)) {
+        r = procfs_open(t, &at, flags);
+    } else if (at.read_only && ((flags & O_ACCMODE) != O_RDONLY || flags & (O_TRUNC | O_CREAT))) {
+        r = open_read_only(t, &at, flags);
+    } else {
+        r = open_at(t, &at, flags, mode);
+    }
     vfs_at_done(&at);
     return r;
 }
@@ -92,10 +117,11 @@ vfs_open_exec(struct task *t, int dirfd, const char *path, int flags, char exe[4
     }
     fd = vfs_fd_hide(v, (int)fd);
     if (fd >= 0 && exe != NULL) {
-        char self[PROC_PATH_MAX];
-        snprintf(self, sizeof self, "/proc/self/fd/%d", (int)fd);
-        int64_t n = host_syscall(SYS_readlinkat, AT_FDCWD, self, exe, PATH_MAX - 1);
-        exe[n < 0 ? 0 : n] = '\0';
+        char host[PATH_MAX];
+        exe[0] = '\0';
+        if (vfs_host_path((int)fd, host) >= 0 && !vfs_guest_path(v, host, exe)) {
+            snprintf(exe, PATH_MAX, "%s", host); /* a memfd, or a file that was passed in from outside */
+        }
     }
     return fd;
 }
@@ -198,19 +224,29 @@ vfs_readlinkat(struct task *t, int dirfd, const char *path, char *buf, size_t ca
     if (r < 0) {
         return r;
     }
-    r = host_syscall(SYS_readlinkat, at.dir, at.name, buf, cap);
+    if (proc_node_is_link(at.node)) {
+        r = procfs_readlink(t, &at, buf, cap);
+    } else {
+        r = host_syscall(SYS_readlinkat, at.dir, at.name, buf, cap);
+    }
     vfs_at_done(&at);
     return r;
 }
 
-/* Resolve a name that is to be made, moved or removed. */
+/* Resolve a name that is to be made, moved or removed. `busy` is the answer where a mount's place is. */
 static int64_t
-resolve_entry(struct task *t, int dirfd, const char *path, struct vfs_at *at)
+resolve_entry(struct task *t, int dirfd, const char *path, int busy, struct vfs_at *at)
 {
     int64_t r = vfs_resolve(t, dirfd, path, RESOLVE_ENTRY, at);
-    if (r == 0 && at->read_only) {
+    if (r == 0 && (at->busy || at->read_only)) {
+        r = at->busy ? busy : -EROFS;
+        if (!at->busy && busy == -EEXIST) {
+            struct stat st;
+            if (host_syscall(SYS_newfstatat, at->dir, at->name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+                r = -EEXIST;
+            }
+        }
         vfs_at_done(at);
-        return -EROFS;
     }
     return r;
 }
@@ -219,7 +255,7 @@ int64_t
 vfs_mkdirat(struct task *t, int dirfd, const char *path, mode_t mode)
 {
     struct vfs_at at;
-    int64_t r = resolve_entry(t, dirfd, path, &at);
+    int64_t r = resolve_entry(t, dirfd, path, -EEXIST, &at);
     if (r < 0) {
         return r;
     }
@@ -232,7 +268,7 @@ int64_t
 vfs_mknodat(struct task *t, int dirfd, const char *path, mode_t mode, unsigned dev)
 {
     struct vfs_at at;
-    int64_t r = resolve_entry(t, dirfd, path, &at);
+    int64_t r = resolve_entry(t, dirfd, path, -EEXIST, &at);
     if (r < 0) {
         return r;
     }
@@ -248,7 +284,7 @@ vfs_unlinkat(struct task *t, int dirfd, const char *path, int flags)
     if (flags & ~AT_REMOVEDIR) {
         return -EINVAL;
     }
-    int64_t r = resolve_entry(t, dirfd, path, &at);
+    int64_t r = resolve_entry(t, dirfd, path, -EBUSY, &at);
     if (r < 0) {
         return r;
     }
@@ -261,11 +297,11 @@ int64_t
 vfs_renameat2(struct task *t, int olddir, const char *old, int newdir, const char *new, unsigned flags)
 {
     struct vfs_at from, to;
-    int64_t r = resolve_entry(t, olddir, old, &from);
+    int64_t r = resolve_entry(t, olddir, old, -EBUSY, &from);
     if (r < 0) {
         return r;
     }
-    r = resolve_entry(t, newdir, new, &to);
+    r = resolve_entry(t, newdir, new, -EBUSY, &to);
     if (r < 0) {
         goto undo_from;
     }
@@ -297,7 +333,7 @@ vfs_linkat(struct task *t, int olddir, const char *old, int newdir, const char *
         }
         from.flags = from.direct ? flags & AT_SYMLINK_FOLLOW : 0;
     }
-    r = resolve_entry(t, newdir, new, &to);
+    r = resolve_entry(t, newdir, new, -EEXIST, &to);
     if (r < 0) {
         goto undo_from;
     }
@@ -321,7 +357,7 @@ vfs_symlinkat(struct task *t, const char *target, int newdir, const char *new)
     if (target[0] == '\0') {
         return -ENOENT;
     }
-    int64_t r = resolve_entry(t, newdir, new, &at);
+    int64_t r = resolve_entry(t, newdir, new, -EEXIST, &at);
     if (r < 0) {
         return r;
     }

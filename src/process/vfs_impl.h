@@ -17,11 +17,86 @@ enum vfs_view { VIEW_NONE, VIEW_KERNEL, VIEW_USER };
 
 #define PROC_PATH_MAX 64 /* "/proc/self/fd/N" and the like */
 
+/* Numbers of the monitor's descriptors that other guest processes look for: from vfs_fd_top() on. */
+enum { OWN_FD_EXE, OWN_FD_FIRST };
+
+enum mount_kind { MOUNT_BIND, MOUNT_PROC, MOUNT_TMPFS };
+
+#define VFS_MOUNTS_MAX 128
+
+/*
+ * One entry of the table of mounts that the user view keeps (in the others it holds /proc alone). The place is a name in a
+ * directory, whether or not there is such an entry; what is mounted is an open descriptor, or for single files
+ * (devices, resolv.conf) a host path that is opened at each use. Entries are only ever appended; `live` is written last.
+ */
+struct vfs_mount {
+    atomic_bool live;
+    bool read_only, is_dir;
+    enum mount_kind kind;
+    uint64_t place_dev, place_ino; /* the directory that holds the place */
+    int place_fd;                  /* own: that directory; -1 for a file */
+    int fd;                        /* own: what is mounted (O_PATH); -1 for a file */
+    uint64_t dev, ino;             /* of fd */
+    char name[NAME_MAX + 1];       /* of the place */
+    char guest[PATH_MAX];          /* path of the place, from the true root */
+    char host[PATH_MAX];           /* path of what is mounted */
+};
+
 struct vfs {
     enum vfs_view view;
-    int top; /* first descriptor number of ours */
+    int top;                /* first descriptor number of ours */
     char sysroot[PATH_MAX]; /* "" without */
+
+    /* The guest's root: the true one, or since chroot(2) a directory in it. Descriptors are own, O_PATH. */
+    int true_root, root;
+    uint64_t root_dev, root_ino;
+    char true_root_host[PATH_MAX]; /* "" for / */
+    char root_guest[PATH_MAX];     /* "" for the true root */
+
+    uint64_t proc_dev; /* 0: no procfs */
+
+    atomic_uint nmounts;
+    _Atomic uint64_t mount_names; /* bit name_bit(name) of each */
+    bool any_read_only;
+    int scratch; /* own: lock of the scratch directory; 0: none yet */
+    char scratch_path[PATH_MAX];
+    struct vfs_mount mounts[VFS_MOUNTS_MAX];
 };
+
+/* What procfs.c makes of a file of /proc. */
+enum proc_node {
+    PROC_PLAIN, /* the host's */
+    PROC_HIDDEN,
+    /* links, which lead to an object and not along a path */
+    PROC_EXE,
+    PROC_CWD,
+    PROC_ROOT,
+    PROC_FD,
+    PROC_MAGIC, /* as the host has it */
+    /* files */
+    PROC_MAPS,
+    PROC_SMAPS,
+    PROC_CMDLINE,
+    PROC_ENVIRON,
+    PROC_AUXV,
+    PROC_STATUS,
+    PROC_STAT,
+    PROC_MOUNTS,
+    PROC_MOUNTINFO,
+    PROC_CPUINFO,
+};
+
+static inline bool
+proc_node_is_link(enum proc_node n)
+{
+    return n >= PROC_EXE && n <= PROC_MAGIC;
+}
+
+static inline bool
+proc_node_is_file(enum proc_node n)
+{
+    return n >= PROC_MAPS;
+}
 
 /*
  * A resolved path: what the *at call is to be made on. `direct`: the host kernel resolves the guest's own string, and
@@ -35,6 +110,9 @@ struct vfs_at {
     bool direct;
     bool own;       /* dir is to be closed */
     bool read_only; /* in a read-only bind */
+    bool busy;      /* an ENTRY that is a mount's place */
+    enum proc_node node;
+    int pid; /* whose node */
     char buf[PATH_MAX];
 };
 
@@ -44,7 +122,11 @@ enum {
     RESOLVE_ENTRY = 2,  /* the last component is a name to be made, moved or removed; it is not looked at */
     RESOLVE_CREATE = 4, /* with FOLLOW: what the last one leads to need not exist */
     RESOLVE_READ = 8,   /* the file is only read or examined: SYSROOT counts */
+    RESOLVE_NOLINKS = 16, /* any symbolic link: ELOOP */
 };
+
+/* vfs.c: what both a new view and a loaded one have to find out. */
+int vfs_start(struct vfs *v, struct err *e);
 
 /* 0 and *at, to be given back with vfs_at_done(); or -errno. */
 int vfs_resolve(struct task *t, int dirfd, const char *path, unsigned how, struct vfs_at *at);
@@ -54,6 +136,51 @@ void vfs_at_done(struct vfs_at *at);
  * A host path for a call that takes no descriptor. `follow` as the call does it. The string is in buf, or at's own.
  */
 int vfs_at_path(struct vfs_at *at, bool follow, const char **path, char buf[PATH_MAX]);
+
+/* vfs_walk.c: resolution by ourselves. As vfs_resolve(); `t` may be NULL while the view is being made. */
+int vfs_walk(struct vfs *v, int dirfd, const char *path, unsigned how, struct vfs_at *at);
+
+/* vfs_mount.c */
+struct stat;
+/* The mount on `name` in the directory st describes, or NULL. */
+const struct vfs_mount *vfs_mount_at(const struct vfs *v, const struct stat *dir, const char *name);
+/* The directory mount whose root is fd (described by st), or NULL. */
+const struct vfs_mount *vfs_mount_root(const struct vfs *v, int fd, const struct stat *st);
+bool vfs_mount_name(const struct vfs *v, const char *name, size_t len); /* some mount may have this name */
+/* Mount host directory or file `host` on guest path `guest`. -errno. */
+int vfs_mount_add(struct vfs *v, enum mount_kind kind, const char *host, const char *guest, bool read_only);
+/* Undo the topmost mount on guest path `guest`; change whether it is read-only. */
+int vfs_mount_remove(struct vfs *v, const char *guest, bool follow);
+int vfs_mount_remount(struct vfs *v, const char *guest, bool read_only);
+bool vfs_may_admin(struct task *t); /* the guest has CAP_SYS_ADMIN and CAP_SYS_CHROOT, as far as it is shown */
+/* What a container has: /proc, /sys, /dev, resolv.conf, hosts. */
+int vfs_mount_defaults(struct vfs *v, struct err *e);
+/* A new empty directory of ours, gone some time after the last process of this run: its path. */
+int vfs_scratch(struct vfs *v, const char *name, mode_t mode, char path[PATH_MAX]);
+/* The mount that host path `host` lies in; NULL: the root directory, or outside of all (*inside false). */
+const struct vfs_mount *vfs_mount_of(const struct vfs *v, const char *host, bool *inside);
+/* fd (or AT_FDCWD) lies in the root or a mount. */
+bool vfs_inside(const struct vfs *v, int fd);
+bool vfs_read_only(const struct vfs *v, int fd);
+/* Host path of an open file; the length, or -errno. */
+int vfs_host_path(int fd, char buf[PATH_MAX]);
+/* What the guest calls host path `host`; false if it cannot see it. */
+bool vfs_guest_path(const struct vfs *v, const char *host, char buf[PATH_MAX]);
+
+/* procfs.c */
+bool procfs_name(const char *name); /* some directory of /proc may have a file of this name that is not the host's */
+/* What `name` in directory dirfd of procfs is. */
+enum proc_node procfs_classify(const struct vfs *v, int dirfd, const char *name, int *pid);
+/* An O_PATH descriptor for what a link leads to. */
+int64_t procfs_follow(struct vfs *v, int dirfd, const char *name, enum proc_node node, int pid);
+int64_t procfs_readlink(struct task *t, const struct vfs_at *at, char *buf, size_t cap);
+int64_t procfs_open(struct task *t, const struct vfs_at *at, int flags);
+
+static inline unsigned
+name_bit(const char *name, size_t len)
+{
+    return ((unsigned char)name[0] * 5U + (unsigned char)name[len - 1] * 3U + (unsigned)len) % 64;
+}
 
 static inline unsigned
 resolve_how(int at_flags)

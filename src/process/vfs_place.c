@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -42,37 +43,168 @@ vfs_fchdir(struct task *t, int fd)
 int64_t
 vfs_getcwd(struct task *t, char *buf, size_t cap)
 {
-    (void)t;
-    return host_syscall(SYS_getcwd, buf, cap);
+    struct vfs *v = vfs_of(t);
+    char host[PATH_MAX], guest[PATH_MAX];
+    if (v->view != VIEW_USER) {
+        return host_syscall(SYS_getcwd, buf, cap);
+    }
+    int64_t r = host_syscall(SYS_getcwd, host, sizeof host);
+    if (r < 0) {
+        return r;
+    }
+    if (!vfs_guest_path(v, host, guest)) {
+        strcpy(guest, "(unreachable)/");
+    }
+    size_t len = strlen(guest) + 1;
+    if (len > cap) {
+        return -ERANGE;
+    }
+    memcpy(buf, guest, len);
+    return (int64_t)len;
 }
 
 int64_t
 vfs_chroot(struct task *t, const char *path)
 {
-    (void)t;
-    return host_syscall(SYS_chroot, path);
+    struct vfs *v = vfs_of(t);
+    struct vfs_at at;
+    struct stat st;
+    char buf[PATH_MAX], guest[PATH_MAX];
+    const char *host;
+    if (v->view != VIEW_USER) {
+        return host_syscall(SYS_chroot, path);
+    }
+    int64_t r = vfs_resolve(t, AT_FDCWD, path, RESOLVE_FOLLOW, &at);
+    if (r < 0) {
+        return r;
+    }
+    r = vfs_at_path(&at, true, &host, buf);
+    if (r == 0) {
+        r = host_syscall(SYS_fstat, at.dir, &st);
+    }
+    if (r == 0 && !S_ISDIR(st.st_mode)) {
+        r = -ENOTDIR;
+    }
+    if (r == 0 && !vfs_may_admin(t)) {
+        r = -EPERM;
+    }
+    if (r == 0) {
+        r = vfs_host_path(at.dir, buf);
+    }
+    if (r < 0) {
+        goto undo_at;
+    }
+    if (!vfs_guest_path(v, buf, guest)) {
+        r = -ENOENT;
+        goto undo_at;
+    }
+    r = host_syscall(SYS_fcntl, at.dir, F_DUPFD_CLOEXEC, v->top + OWN_FD_FIRST);
+    if (r < 0) {
+        goto undo_at;
+    }
+    if (strcmp(guest, "/") != 0 && strlen(v->root_guest) + strlen(guest) < sizeof v->root_guest) {
+        strcat(v->root_guest, guest);
+    }
+    v->root = (int)r; /* the old one stays open: another thread may stand on it */
+    v->root_dev = st.st_dev;
+    v->root_ino = st.st_ino;
+    r = 0;
+undo_at:
+    vfs_at_done(&at);
+    return r;
 }
 
 int64_t
 vfs_pivot_root(struct task *t, const char *new_root, const char *put_old)
 {
-    (void)t;
-    return host_syscall(SYS_pivot_root, new_root, put_old);
+    return vfs_of(t)->view == VIEW_USER ? -EPERM : host_syscall(SYS_pivot_root, new_root, put_old);
+}
+
+/* A mount of the guest's in the user view: proc, sysfs, tmpfs, devpts and bind are known. */
+static int64_t
+mount_user(struct vfs *v, struct task *t, const char *source, const char *target, const char *type,
+           unsigned long flags)
+{
+    static const struct {
+        const char *type, *host;
+        enum mount_kind kind;
+    } known[] = {
+        {"proc", "/proc", MOUNT_PROC},
+        {"sysfs", "/sys", MOUNT_BIND},
+        {"devpts", "/dev/pts", MOUNT_BIND},
+        {"mqueue", "/dev/mqueue", MOUNT_BIND},
+    };
+    char host[PATH_MAX];
+    bool ro = flags & MS_RDONLY;
+    if (flags & (MS_PRIVATE | MS_SLAVE | MS_SHARED | MS_UNBINDABLE)) {
+        return 0;
+    }
+    if (flags & MS_REMOUNT) {
+        return vfs_mount_remount(v, target, ro);
+    }
+    if (flags & MS_BIND) {
+        struct vfs_at at;
+        int64_t r = source == NULL ? -EFAULT : vfs_resolve(t, AT_FDCWD, source, RESOLVE_FOLLOW, &at);
+        if (r < 0) {
+            return r;
+        }
+        char buf[PATH_MAX];
+        const char *path;
+        r = vfs_at_path(&at, true, &path, buf);
+        if (r == 0) {
+            r = vfs_host_path(at.dir, host);
+        }
+        vfs_at_done(&at);
+        return r < 0 ? r : vfs_mount_add(v, MOUNT_BIND, host, target, ro);
+    }
+    if (type == NULL) {
+        return -EFAULT;
+    }
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (strcmp(type, known[i].type) == 0) {
+            return vfs_mount_add(v, known[i].kind, known[i].host, target, ro);
+        }
+    }
+    if (strcmp(type, "tmpfs") == 0 || strcmp(type, "devtmpfs") == 0 || strcmp(type, "ramfs") == 0) {
+        int r = vfs_scratch(v, "tmpfs", 01777, host);
+        return r < 0 ? r : vfs_mount_add(v, MOUNT_TMPFS, host, target, ro);
+    }
+    return -ENODEV;
 }
 
 int64_t
 vfs_mount(struct task *t, const char *source, const char *target, const char *type, unsigned long flags,
           const char *data)
 {
-    (void)t;
-    return host_syscall(SYS_mount, source, target, type, flags, data);
+    struct vfs *v = vfs_of(t);
+    if (v->view != VIEW_USER) {
+        return host_syscall(SYS_mount, source, target, type, flags, data);
+    }
+    struct vfs_at at;
+    struct stat st;
+    if (!vfs_may_admin(t)) {
+        return -EPERM;
+    }
+    int64_t r = vfs_resolve(t, AT_FDCWD, target, RESOLVE_FOLLOW, &at);
+    if (r < 0) {
+        return r;
+    }
+    r = host_syscall(SYS_newfstatat, at.dir, at.name, &st, at.flags);
+    vfs_at_done(&at);
+    return r < 0 ? r : mount_user(v, t, source, target, type, flags);
 }
 
 int64_t
 vfs_umount2(struct task *t, const char *target, int flags)
 {
-    (void)t;
-    return host_syscall(SYS_umount2, target, flags);
+    struct vfs *v = vfs_of(t);
+    if (v->view != VIEW_USER) {
+        return host_syscall(SYS_umount2, target, flags);
+    }
+    if (flags & ~(MNT_FORCE | MNT_DETACH | MNT_EXPIRE | UMOUNT_NOFOLLOW)) {
+        return -EINVAL;
+    }
+    return vfs_may_admin(t) ? vfs_mount_remove(v, target, !(flags & UMOUNT_NOFOLLOW)) : -EPERM;
 }
 
 int64_t

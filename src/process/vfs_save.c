@@ -1,0 +1,244 @@
+/*
+ * vfs_save.c - the view as one word of text, for a re-execution of doppel
+ *
+ * Fields are separated by ':'; other bytes than letters, digits and "/._-" are written %XX, so the text fits into an
+ * environment variable or a line. Descriptors are given by number and stay open over the execve.
+ *
+ *   VERSION VIEW TRUE_ROOT TRUE_ROOT_HOST ROOT ROOT_GUEST SYSROOT SCRATCH SCRATCH_PATH MOUNTS
+ *   then for each mount: KIND READ_ONLY PLACE_FD FD NAME GUEST HOST PLACE_DEV PLACE_INO
+ *
+ * Trust: the text comes from ourselves; the caller sees to it that nobody else can hand it in.
+ */
+#include "process/vfs_impl.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define SAVE_VERSION 1
+
+struct writer {
+    char *buf;
+    size_t cap, len; /* len may exceed cap: too small */
+};
+
+static void
+put_byte(struct writer *w, char c)
+{
+    if (w->len < w->cap) {
+        w->buf[w->len] = c;
+    }
+    w->len++;
+}
+
+static void
+put_string(struct writer *w, const char *s)
+{
+    static const char hex[] = "0123456789abcdef";
+    for (; *s != '\0'; s++) {
+        unsigned char c = (unsigned char)*s;
+        if (isalnum(c) || strchr("/._-", c) != NULL) {
+            put_byte(w, *s);
+        } else {
+            put_byte(w, '%');
+            put_byte(w, hex[c >> 4]);
+            put_byte(w, hex[c & 15]);
+        }
+    }
+    put_byte(w, ':');
+}
+
+static void
+put_number(struct writer *w, int64_t n)
+{
+    char s[24];
+    snprintf(s, sizeof s, "%lld", (long long)n);
+    put_string(w, s);
+}
+
+/* Let each of the view's descriptors survive an execve, or not. */
+static void
+keep_fds(const struct vfs *v, bool keep)
+{
+    uint64_t flags = keep ? 0 : FD_CLOEXEC;
+    unsigned n = atomic_load(&v->nmounts);
+    host_syscall(SYS_fcntl, v->true_root, F_SETFD, flags);
+    host_syscall(SYS_fcntl, v->root, F_SETFD, flags);
+    if (v->scratch > 0) {
+        host_syscall(SYS_fcntl, v->scratch, F_SETFD, flags);
+    }
+    for (unsigned i = 0; i < n; i++) {
+        if (atomic_load(&v->mounts[i].live) && v->mounts[i].fd >= 0) {
+            host_syscall(SYS_fcntl, v->mounts[i].fd, F_SETFD, flags);
+            host_syscall(SYS_fcntl, v->mounts[i].place_fd, F_SETFD, flags);
+        }
+    }
+}
+
+int64_t
+vfs_save(struct vfs *v, char *buf, size_t cap)
+{
+    struct writer w = {.buf = buf, .cap = cap};
+    unsigned n = atomic_load(&v->nmounts), live = 0;
+    for (unsigned i = 0; i < n; i++) {
+        live += atomic_load(&v->mounts[i].live);
+    }
+    put_number(&w, SAVE_VERSION);
+    put_number(&w, v->view);
+    put_number(&w, v->true_root);
+    put_string(&w, v->true_root_host);
+    put_number(&w, v->root);
+    put_string(&w, v->root_guest);
+    put_string(&w, v->sysroot);
+    put_number(&w, v->scratch);
+    put_string(&w, v->scratch_path);
+    put_number(&w, live);
+    for (unsigned i = 0; i < n && live > 0; i++) {
+        const struct vfs_mount *m = &v->mounts[i];
+        if (!atomic_load(&m->live)) {
+            continue;
+        }
+        put_number(&w, m->kind);
+        put_number(&w, m->read_only);
+        put_number(&w, m->place_fd);
+        put_number(&w, m->fd);
+        put_string(&w, m->name);
+        put_string(&w, m->guest);
+        put_string(&w, m->host);
+        put_number(&w, (int64_t)m->place_dev);
+        put_number(&w, (int64_t)m->place_ino);
+    }
+    put_byte(&w, '\0');
+    if (w.len > cap) {
+        return -ENAMETOOLONG;
+    }
+    keep_fds(v, true);
+    return (int64_t)w.len - 1;
+}
+
+void
+vfs_save_undo(struct vfs *v)
+{
+    keep_fds(v, false);
+}
+
+struct reader {
+    const char *s;
+    bool bad;
+};
+
+static int
+hex_digit(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static void
+get_string(struct reader *r, char *out, size_t cap)
+{
+    size_t n = 0;
+    while (*r->s != ':' && *r->s != '\0') {
+        char c = *r->s++;
+        if (c == '%') {
+            int hi = hex_digit(r->s[0]), lo = hi < 0 ? -1 : hex_digit(r->s[1]);
+            if (lo < 0) {
+                r->bad = true;
+                break;
+            }
+            c = (char)(hi << 4 | lo);
+            r->s += 2;
+        }
+        if (n + 1 >= cap) {
+            r->bad = true;
+            break;
+        }
+        out[n++] = c;
+    }
+    out[n] = '\0';
+    if (*r->s != ':') {
+        r->bad = true;
+    } else {
+        r->s++;
+    }
+}
+
+static int64_t
+get_number(struct reader *r)
+{
+    char s[24], *end;
+    get_string(r, s, sizeof s);
+    long long n = strtoll(s, &end, 10);
+    r->bad |= end == s || *end != '\0';
+    return n;
+}
+
+static void
+get_mount(struct reader *r, struct vfs *v)
+{
+    struct vfs_mount *m = &v->mounts[atomic_load(&v->nmounts)];
+    struct stat st;
+    m->kind = (enum mount_kind)get_number(r);
+    m->read_only = get_number(r) != 0;
+    m->place_fd = (int)get_number(r);
+    m->fd = (int)get_number(r);
+    get_string(r, m->name, sizeof m->name);
+    get_string(r, m->guest, sizeof m->guest);
+    get_string(r, m->host, sizeof m->host);
+    m->place_dev = (uint64_t)get_number(r);
+    m->place_ino = (uint64_t)get_number(r);
+    m->is_dir = m->fd >= 0;
+    if (r->bad || m->name[0] == '\0') {
+        r->bad = true;
+        return;
+    }
+    if (m->fd >= 0 && host_syscall(SYS_fstat, m->fd, &st) == 0) {
+        m->dev = st.st_dev;
+        m->ino = st.st_ino;
+    }
+    v->any_read_only |= m->read_only;
+    atomic_fetch_or(&v->mount_names, UINT64_C(1) << name_bit(m->name, strlen(m->name)));
+    atomic_store(&m->live, true);
+    atomic_fetch_add(&v->nmounts, 1);
+}
+
+int
+vfs_load(struct vfs **out, const char *state, struct err *e)
+{
+    struct reader r = {.s = state};
+    struct stat st;
+    struct vfs *v = calloc(1, sizeof *v);
+    if (v == NULL) {
+        return err_set(e, -ENOMEM, "files");
+    }
+    r.bad = get_number(&r) != SAVE_VERSION;
+    v->view = (enum vfs_view)get_number(&r);
+    v->true_root = (int)get_number(&r);
+    get_string(&r, v->true_root_host, sizeof v->true_root_host);
+    v->root = (int)get_number(&r);
+    get_string(&r, v->root_guest, sizeof v->root_guest);
+    get_string(&r, v->sysroot, sizeof v->sysroot);
+    v->scratch = (int)get_number(&r);
+    get_string(&r, v->scratch_path, sizeof v->scratch_path);
+    int64_t mounts = get_number(&r);
+    if (mounts < 0 || mounts > VFS_MOUNTS_MAX) {
+        r.bad = true;
+    }
+    for (int64_t i = 0; !r.bad && i < mounts; i++) {
+        get_mount(&r, v);
+    }
+    if (r.bad || host_syscall(SYS_fstat, v->root, &st) < 0) {
+        free(v);
+        return err_set(e, -EINVAL, "state of files");
+    }
+    v->root_dev = st.st_dev;
+    v->root_ino = st.st_ino;
+    int err = vfs_start(v, e);
+    if (err < 0) {
+        free(v);
+        return err;
+    }
+    keep_fds(v, false);
+    *out = v;
+    return 0;
+}
