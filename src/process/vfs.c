@@ -251,7 +251,8 @@ vfs_at_done(struct vfs_at *at)
 int
 vfs_at_path(struct vfs_at *at, bool follow, const char **path, char buf[PATH_MAX])
 {
-    if (at->direct && (at->dir == AT_FDCWD || at->name[0] == '/')) {
+    bool plain = at->dir == AT_FDCWD || at->name[0] == '/';
+    if (plain && (at->direct || !follow)) {
         *path = at->name;
         return 0;
     }

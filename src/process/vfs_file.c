@@ -226,6 +226,8 @@ vfs_readlinkat(struct task *t, int dirfd, const char *path, char *buf, size_t ca
     }
     if (proc_node_is_link(at.node)) {
         r = procfs_readlink(t, &at, buf, cap);
+    } else if (at.name[0] == '\0') {
+        r = -EINVAL; /* a directory: a link would have a name */
     } else {
         r = host_syscall(SYS_readlinkat, at.dir, at.name, buf, cap);
     }
@@ -332,6 +334,13 @@ vfs_linkat(struct task *t, int olddir, const char *old, int newdir, const char *
             return r;
         }
         from.flags = from.direct ? flags & AT_SYMLINK_FOLLOW : 0;
+        if (!from.direct && from.name[0] != '\0') {
+            struct stat st; /* the kernel says that there is no such file before it looks at the new name */
+            r = host_syscall(SYS_newfstatat, from.dir, from.name, &st, AT_SYMLINK_NOFOLLOW);
+            if (r < 0) {
+                goto undo_from;
+            }
+        }
     }
     r = resolve_entry(t, newdir, new, -EEXIST, &to);
     if (r < 0) {

@@ -234,6 +234,9 @@ step(struct walk *w, const char *name, size_t len, char *after, struct vfs_at *a
     char *next = after + strspn(after, "/");
     bool last = next[0] == '\0';
 
+    if (last && trailing && w->how & RESOLVE_CREATE) {
+        return -EISDIR; /* open(2) with O_CREAT does not look whether there is such a directory */
+    }
     const struct vfs_mount *m = find_mount(w, name, len);
     if (m != NULL) {
         if (last && w->how & RESOLVE_ENTRY) {
@@ -299,8 +302,7 @@ step(struct walk *w, const char *name, size_t len, char *after, struct vfs_at *a
             return 0;
         }
         if (fd != -ENOTDIR && fd != -ELOOP) {
-            /* A name to be made with a slash behind it: open(2) says that it is a directory. */
-            return fd == -ENOENT && last && w->how & RESOLVE_CREATE ? -EISDIR : (int)fd;
+            return (int)fd;
         }
         r = host_syscall(SYS_readlinkat, w->cur, name, target, sizeof target);
         if (r < 0) {
