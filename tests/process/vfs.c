@@ -357,13 +357,6 @@ remove_work(void **state)
     return system(cmd);
 }
 
-int64_t
-host_syscall_asm(const volatile uint32_t *attention, long nr, const uint64_t args[6])
-{
-    (void)attention;
-    return host_syscall(nr, args[0], args[1], args[2], args[3], args[4], args[5]);
-}
-
 int
 main(void)
 {
