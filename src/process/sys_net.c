@@ -13,6 +13,7 @@
 #include "process/syscall.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
@@ -117,7 +118,8 @@ sys_connect(struct task *t, const uint64_t a[6])
 {
     struct vfs_addr to;
     int fd = (int)a[0];
-    int64_t r = net_socket_check(t, fd);
+    /* here Linux asks whether it is a socket after it has read the address */
+    int64_t r = vfs_fd_ok(vfs_of(t), fd) ? host_syscall(SYS_fcntl, fd, F_GETFD) : -EBADF;
     r = r < 0 ? r : net_addr_in(t, a[1], a[2], false, &to);
     if (r < 0) {
         return r;
@@ -195,11 +197,11 @@ sys_sendto(struct task *t, const uint64_t a[6])
 {
     struct vfs_addr to = {.fd = -1};
     int fd = (int)a[0];
+    if (!guest_range_ok(a[1], a[2])) {
+        return -EFAULT; /* before the descriptor is looked at */
+    }
     if (!vfs_fd_ok(vfs_of(t), fd)) {
         return -EBADF;
-    }
-    if (!guest_range_ok(a[1], a[2])) {
-        return after_socket(t, fd, -EFAULT);
     }
     if (a[4] == 0) {
         return host_syscall_restartable(t, SYS_sendto, fd, g2h(a[1]), a[2], a[3]);
@@ -219,11 +221,11 @@ sys_recvfrom(struct task *t, const uint64_t a[6])
     struct net_addr from = {.len = sizeof from.bytes};
     int fd = (int)a[0];
     bool want = a[4] != 0;
+    if (!guest_range_ok(a[1], a[2])) {
+        return -EFAULT; /* before the descriptor is looked at */
+    }
     if (!vfs_fd_ok(vfs_of(t), fd)) {
         return -EBADF;
-    }
-    if (!guest_range_ok(a[1], a[2])) {
-        return after_socket(t, fd, -EFAULT);
     }
     int64_t n = host_syscall_restartable(t, SYS_recvfrom, fd, g2h(a[1]), a[2], a[3], want ? &from.bytes : NULL,
                                          want ? &from.len : NULL);
