@@ -19,7 +19,6 @@
 #include "engine/interp_ops.h"
 
 #include "engine/fp_ops.h"
-#include "engine/fuse.def"
 
 #if defined(__OPTIMIZE__) && !defined(DOPPEL_SANITIZED)
 #define TAIL 1
@@ -39,6 +38,14 @@ typedef struct {
 #define UNUSED __attribute__((unused)) /* where handlers are called from a loop, not each needs all */
 #define ARGS struct hart *h UNUSED, const struct slot *ip, int64_t budget, const char *base UNUSED
 typedef flow handler_fn(ARGS);
+/* The base is 0 unless somebody tests: the other variant need not be fast, and 1,500 handlers take their time to compile. */
+#if TAIL && defined(INTERP_BASE_ZERO)
+#define FUSE_FEW 0
+#else
+#define FUSE_FEW 1
+#endif
+#include "engine/fuse.def"
+
 #define HANDLER static __attribute__((unused)) flow
 #define INLINE static inline __attribute__((always_inline, unused))
 
