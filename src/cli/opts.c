@@ -34,6 +34,12 @@ static const struct opt {
     {CMD_COUNT, 0, NULL, NULL, NULL}, /* so that the table is never empty */
 };
 
+static const char *const texts_[CMD_COUNT] = {
+#define HELP(cmd, text) [CMD_##cmd] = text,
+#include "cli/help.def"
+#undef HELP
+};
+
 int
 cli_error(enum cmd_id cmd, const char *fmt, ...)
 {
@@ -63,6 +69,9 @@ cli_usage(enum cmd_id cmd)
         }
         snprintf(left + n, sizeof left - (size_t)n, "%s", p->value ? p->value : "");
         printf("%-30s %s\n", left, p->help);
+    }
+    if (texts_[cmd] != NULL) {
+        fputs(texts_[cmd], stdout);
     }
 }
 
