@@ -77,6 +77,8 @@ vfs_start(struct vfs *v, struct err *e)
     if (host_syscall(SYS_newfstatat, AT_FDCWD, "/proc", &st, 0) == 0) {
         v->proc_dev = st.st_dev;
     }
+    v->host_uid = (uint32_t)host_syscall(SYS_geteuid);
+    v->host_gid = (uint32_t)host_syscall(SYS_getegid);
     return 0;
 }
 
@@ -136,6 +138,10 @@ vfs_new(struct vfs **out, const struct vfs_config *c, struct err *e)
             goto undo_alloc;
         }
     }
+    if (c->fake_root) {
+        fakeroot_init(v, c->uid, c->gid);
+        fake_open_table(v);
+    }
     r = set_cwd(v, c, e);
     if (r < 0) {
         goto undo_alloc;
@@ -156,6 +162,9 @@ vfs_free(struct vfs *v)
             host_syscall(SYS_close, v->mounts[i].fd);
             host_syscall(SYS_close, v->mounts[i].place_fd);
         }
+    }
+    if (v->owners_fd > 0) {
+        host_syscall(SYS_close, v->owners_fd);
     }
     if (v->root > 0 && v->root != v->true_root) {
         host_syscall(SYS_close, v->root);

@@ -8,11 +8,22 @@
 
 #include <errno.h>
 
+/* fd is open, and not with O_PATH alone: the calls on descriptors refuse those. */
+static bool
+fake_fd(int fd)
+{
+    int64_t flags = host_syscall(SYS_fcntl, fd, F_GETFL);
+    return flags >= 0 && !(flags & O_PATH);
+}
+
 int64_t
 vfs_fchmod(struct task *t, int fd, mode_t mode)
 {
     if (!vfs_fd_ok(vfs_of(t), fd)) {
         return -EBADF;
+    }
+    if (vfs_of(t)->fake) {
+        return fake_fd(fd) ? fake_chmod(vfs_of(t), fd, "", true, mode) : -EBADF;
     }
     return host_syscall(SYS_fchmod, fd, mode);
 }
@@ -48,7 +59,9 @@ vfs_fchmodat(struct task *t, int dirfd, const char *path, mode_t mode, int flags
     if (r == 0 && at.read_only) {
         r = -EROFS;
     }
-    if (r == 0 && at.direct && !(flags & AT_SYMLINK_NOFOLLOW)) {
+    if (r == 0 && vfs_of(t)->fake) {
+        r = fake_chmod(vfs_of(t), at.dir, at.name, !(at.flags & AT_SYMLINK_NOFOLLOW), mode);
+    } else if (r == 0 && at.direct && !(flags & AT_SYMLINK_NOFOLLOW)) {
         r = host_syscall(SYS_fchmodat, at.dir, at.name, mode);
     } else if (r == 0) {
         at.direct = false;
@@ -67,6 +80,9 @@ vfs_fchown(struct task *t, int fd, uint32_t uid, uint32_t gid)
     if (!vfs_fd_ok(vfs_of(t), fd)) {
         return -EBADF;
     }
+    if (vfs_of(t)->fake) {
+        return fake_fd(fd) ? fake_chown(vfs_of(t), fd, "", true, uid, gid) : -EBADF;
+    }
     return host_syscall(SYS_fchown, fd, uid, gid);
 }
 
@@ -78,13 +94,23 @@ vfs_fchownat(struct task *t, int dirfd, const char *path, uint32_t uid, uint32_t
         return -EINVAL;
     }
     if (path[0] == '\0' && flags & AT_EMPTY_PATH) {
-        return vfs_fd_ok(vfs_of(t), dirfd) ? host_syscall(SYS_fchownat, dirfd, "", uid, gid, AT_EMPTY_PATH) : -EBADF;
+        if (!vfs_fd_ok(vfs_of(t), dirfd)) {
+            return -EBADF;
+        }
+        return vfs_of(t)->fake ? fake_chown(vfs_of(t), dirfd, "", true, uid, gid)
+                               : host_syscall(SYS_fchownat, dirfd, "", uid, gid, AT_EMPTY_PATH);
     }
     int64_t r = vfs_resolve(t, dirfd, path, flags & AT_SYMLINK_NOFOLLOW ? 0 : RESOLVE_FOLLOW, &at);
     if (r < 0) {
         return r;
     }
-    r = at.read_only ? -EROFS : host_syscall(SYS_fchownat, at.dir, at.name, uid, gid, at.flags);
+    if (at.read_only) {
+        r = -EROFS;
+    } else if (vfs_of(t)->fake) {
+        r = fake_chown(vfs_of(t), at.dir, at.name, !(at.flags & AT_SYMLINK_NOFOLLOW), uid, gid);
+    } else {
+        r = host_syscall(SYS_fchownat, at.dir, at.name, uid, gid, at.flags);
+    }
     vfs_at_done(&at);
     return r;
 }
@@ -178,27 +204,56 @@ xattr_call(struct task *t, const struct vfs_xattr *x, enum xattr_op op, const st
     return r;
 }
 
+/* Attributes in which the monitor keeps what --fake-root remembers do not exist for the guest. */
+static bool
+is_private(struct task *t, const char *name)
+{
+    return vfs_of(t)->fake && fake_is_private_xattr(name);
+}
+
 int64_t
 vfs_getxattr(struct task *t, const struct vfs_xattr *x, const char *name, void *value, size_t size)
 {
+    if (is_private(t, name)) {
+        return -ENODATA;
+    }
     return xattr_call(t, x, XATTR_GET, &(struct xattr_args){.name = name, .value = value, .size = size});
 }
 
 int64_t
 vfs_setxattr(struct task *t, const struct vfs_xattr *x, const char *name, const void *value, size_t size, int flags)
 {
+    if (is_private(t, name)) {
+        return -EPERM;
+    }
     return xattr_call(t, x, XATTR_SET,
-                      &(struct xattr_args){.name = name, .value = (void *)value, .size = size, .flags = flags});
+                      &(struct xattr_args){.name = name, .value = (void *)(uintptr_t)value, .size = size, .flags = flags});
 }
 
 int64_t
 vfs_listxattr(struct task *t, const struct vfs_xattr *x, char *list, size_t size)
 {
-    return xattr_call(t, x, XATTR_LIST, &(struct xattr_args){.value = list, .size = size});
+    int64_t n = xattr_call(t, x, XATTR_LIST, &(struct xattr_args){.value = list, .size = size});
+    if (n <= 0 || size == 0 || !vfs_of(t)->fake) {
+        return n;
+    }
+    for (char *p = list; p < list + n;) {
+        size_t len = strnlen(p, (size_t)(list + n - p)) + 1;
+        if (p + len <= list + n && fake_is_private_xattr(p)) {
+            memmove(p, p + len, (size_t)(list + n - (p + len)));
+            n -= (int64_t)len;
+        } else {
+            p += len;
+        }
+    }
+    return n;
 }
 
 int64_t
 vfs_removexattr(struct task *t, const struct vfs_xattr *x, const char *name)
 {
+    if (is_private(t, name)) {
+        return -ENODATA;
+    }
     return xattr_call(t, x, XATTR_REMOVE, &(struct xattr_args){.name = name});
 }

@@ -8,9 +8,11 @@
 #include "process/vfs_impl.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <sys/inotify.h>
+#include <sys/sysmacros.h>
 
 /* Open what vfs_resolve() found. A descriptor that is the object itself is opened again through /proc/self/fd. */
 static int64_t
@@ -30,6 +32,58 @@ open_at(struct task *t, struct vfs_at *at, int flags, mode_t mode)
         flags |= O_NOFOLLOW;
     }
     return host_syscall_restartable(t, SYS_openat, dir, name, flags, mode);
+}
+
+/*
+ * Open with O_CREAT under --fake-root, where a file that is made needs a record: so it has to be known who made it. The
+ * file that is opened is one or the other, whoever else makes and removes it meanwhile.
+ */
+static int64_t
+open_create_fake(struct task *t, struct vfs_at *at, int flags, mode_t mode)
+{
+    for (int i = 0; i < 16; i++) {
+        int64_t r = open_at(t, at, flags | O_EXCL, fake_host_mode(S_IFREG, mode));
+        if (r >= 0) {
+            fake_created(vfs_of(t), (int)r, "", mode & 07777, 0);
+            return r;
+        }
+        if (r != -EEXIST || flags & O_EXCL) {
+            return r;
+        }
+        r = open_at(t, at, flags & ~O_CREAT, 0);
+        if (r != -ENOENT) {
+            return r;
+        }
+    }
+    return -EAGAIN;
+}
+
+/* A device that mknod(2) made under --fake-root is an empty file on the host: what it stands for is opened instead. */
+static int64_t
+open_fake_device(struct task *t, int64_t fd, int flags)
+{
+    static const struct {
+        unsigned major, minor;
+        const char *path;
+    } known[] = {
+        {1, 3, "/dev/null"}, {1, 5, "/dev/zero"}, {1, 7, "/dev/full"}, {1, 8, "/dev/random"}, {1, 9, "/dev/urandom"},
+        {5, 0, "/dev/tty"},  {5, 2, "/dev/ptmx"},
+    };
+    struct stat st;
+    if (host_syscall(SYS_fstat, fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size != 0) {
+        return fd;
+    }
+    fake_stat(vfs_of(t), (int)fd, "", true, &st);
+    if (!S_ISCHR(st.st_mode) && !S_ISBLK(st.st_mode)) {
+        return fd;
+    }
+    host_syscall(SYS_close, fd);
+    for (size_t i = 0; S_ISCHR(st.st_mode) && i < sizeof known / sizeof known[0]; i++) {
+        if (st.st_rdev == makedev(known[i].major, known[i].minor)) {
+            return host_syscall_restartable(t, SYS_openat, AT_FDCWD, known[i].path, flags & ~(O_CREAT | O_EXCL), 0);
+        }
+    }
+    return -ENXIO;
 }
 
 /* Something else than reading, in a read-only bind: devices, sockets and FIFOs may be written to. */
@@ -54,6 +108,7 @@ open_read_only(struct task *t, struct vfs_at *at, int flags)
 int64_t
 vfs_openat(struct task *t, int dirfd, const char *path, int flags, mode_t mode)
 {
+    struct vfs *v = vfs_of(t);
     struct vfs_at at;
     unsigned how = 0;
     if (!(flags & O_NOFOLLOW) && (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL)) {
@@ -72,10 +127,15 @@ vfs_openat(struct task *t, int dirfd, const char *path, int flags, mode_t mode)
         r = procfs_open(t, &at, flags);
     } else if (at.read_only && ((flags & O_ACCMODE) != O_RDONLY || flags & (O_TRUNC | O_CREAT))) {
         r = open_read_only(t, &at, flags);
+    } else if (v->fake && flags & O_CREAT && fake_new_needs_record(v, S_IFREG, mode & 07777)) {
+        r = open_create_fake(t, &at, flags, mode);
     } else {
         r = open_at(t, &at, flags, mode);
     }
     vfs_at_done(&at);
+    if (r >= 0 && v->fake && !(flags & (O_PATH | O_DIRECTORY))) {
+        r = open_fake_device(t, r, flags);
+    }
     return r;
 }
 
@@ -132,7 +192,11 @@ vfs_fstat(struct task *t, int fd, struct stat *st)
     if (!vfs_fd_ok(vfs_of(t), fd)) {
         return -EBADF;
     }
-    return host_syscall(SYS_fstat, fd, st);
+    int64_t r = host_syscall(SYS_fstat, fd, st);
+    if (r == 0 && vfs_of(t)->fake) {
+        fake_stat(vfs_of(t), fd, "", true, st);
+    }
+    return r;
 }
 
 int64_t
@@ -143,13 +207,19 @@ vfs_fstatat(struct task *t, int dirfd, const char *path, struct stat *st, int fl
         return -EINVAL;
     }
     if (path[0] == '\0' && flags & AT_EMPTY_PATH) {
-        return vfs_fd_ok(vfs_of(t), dirfd) ? host_syscall(SYS_newfstatat, dirfd, "", st, AT_EMPTY_PATH) : -EBADF;
+        if (dirfd != AT_FDCWD) {
+            return vfs_fstat(t, dirfd, st);
+        }
+        path = ".";
     }
     int64_t r = vfs_resolve(t, dirfd, path, resolve_how(flags), &at);
     if (r < 0) {
         return r;
     }
     r = host_syscall(SYS_newfstatat, at.dir, at.name, st, at.flags | (flags & AT_NO_AUTOMOUNT));
+    if (r == 0 && vfs_of(t)->fake) {
+        fake_stat(vfs_of(t), at.dir, at.name, !(at.flags & AT_SYMLINK_NOFOLLOW), st);
+    }
     vfs_at_done(&at);
     return r;
 }
@@ -157,15 +227,26 @@ vfs_fstatat(struct task *t, int dirfd, const char *path, struct stat *st, int fl
 int64_t
 vfs_statx(struct task *t, int dirfd, const char *path, int flags, unsigned mask, struct statx *stx)
 {
+    struct vfs *v = vfs_of(t);
     struct vfs_at at;
+    if (path[0] == '\0' && flags & AT_EMPTY_PATH && dirfd == AT_FDCWD) {
+        path = ".";
+    }
     if (path[0] == '\0' && flags & AT_EMPTY_PATH) {
-        return vfs_fd_ok(vfs_of(t), dirfd) ? host_syscall(SYS_statx, dirfd, "", flags, mask, stx) : -EBADF;
+        int64_t r = vfs_fd_ok(v, dirfd) ? host_syscall(SYS_statx, dirfd, "", flags, mask, stx) : -EBADF;
+        if (r == 0 && v->fake) {
+            fake_statx(v, dirfd, "", true, stx);
+        }
+        return r;
     }
     int64_t r = vfs_resolve(t, dirfd, path, resolve_how(flags), &at);
     if (r < 0) {
         return r;
     }
     r = host_syscall(SYS_statx, at.dir, at.name, (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) | at.flags, mask, stx);
+    if (r == 0 && v->fake) {
+        fake_statx(v, at.dir, at.name, !(at.flags & AT_SYMLINK_NOFOLLOW), stx);
+    }
     vfs_at_done(&at);
     return r;
 }
@@ -261,7 +342,15 @@ vfs_mkdirat(struct task *t, int dirfd, const char *path, mode_t mode)
     if (r < 0) {
         return r;
     }
-    r = host_syscall(SYS_mkdirat, at.dir, at.name, mode);
+    struct vfs *v = vfs_of(t);
+    if (v->fake && fake_new_needs_record(v, S_IFDIR, mode & 01777)) {
+        r = host_syscall(SYS_mkdirat, at.dir, at.name, fake_host_mode(S_IFDIR, mode));
+        if (r == 0) {
+            fake_created(v, at.dir, at.name, mode & 01777, 0);
+        }
+    } else {
+        r = host_syscall(SYS_mkdirat, at.dir, at.name, mode);
+    }
     vfs_at_done(&at);
     return r;
 }
@@ -274,7 +363,19 @@ vfs_mknodat(struct task *t, int dirfd, const char *path, mode_t mode, unsigned d
     if (r < 0) {
         return r;
     }
-    r = host_syscall(SYS_mknodat, at.dir, at.name, mode, dev);
+    struct vfs *v = vfs_of(t);
+    bool device = S_ISCHR(mode) || S_ISBLK(mode);
+    if (!v->fake) {
+        r = host_syscall(SYS_mknodat, at.dir, at.name, mode, dev);
+    } else if (device && !(v->ids.cap_effective >> CAP_MKNOD & 1)) {
+        r = -EPERM;
+    } else {
+        mode_t type = device || (mode & S_IFMT) == 0 ? S_IFREG : mode & S_IFMT;
+        r = host_syscall(SYS_mknodat, at.dir, at.name, type | fake_host_mode(type, mode), 0);
+        if (r == 0 && (device || fake_new_needs_record(v, type, mode & 07777))) {
+            fake_created(v, at.dir, at.name, device ? mode : mode & 07777, dev);
+        }
+    }
     vfs_at_done(&at);
     return r;
 }
@@ -371,6 +472,10 @@ vfs_symlinkat(struct task *t, const char *target, int newdir, const char *new)
         return r;
     }
     r = host_syscall(SYS_symlinkat, target, at.dir, at.name);
+    struct vfs *v = vfs_of(t);
+    if (r == 0 && v->fake && (v->ids.uid[FAKE_FS] != 0 || v->ids.gid[FAKE_FS] != 0)) {
+        fake_created(v, at.dir, at.name, 0777, 0);
+    }
     vfs_at_done(&at);
     return r;
 }

@@ -58,6 +58,15 @@ struct vfs {
     atomic_uint nmounts;
     _Atomic uint64_t mount_names; /* bit name_bit(name) of each */
     bool any_read_only;
+
+    /* --fake-root */
+    bool fake;
+    atomic_flag fake_lock; /* covers: changes of ids */
+    struct fake_ids ids;
+    uint32_t host_uid, host_gid;
+    int owners_fd;       /* own: the side file; 0: none */
+    struct slot *owners; /* own: its mapping; NULL: none */
+
     int scratch; /* own: lock of the scratch directory; 0: none yet */
     char scratch_path[PATH_MAX];
     struct vfs_mount mounts[VFS_MOUNTS_MAX];
@@ -166,6 +175,22 @@ bool vfs_read_only(const struct vfs *v, int fd);
 int vfs_host_path(int fd, char buf[PATH_MAX]);
 /* What the guest calls host path `host`; false if it cannot see it. */
 bool vfs_guest_path(const struct vfs *v, const char *host, char buf[PATH_MAX]);
+
+/* fakeroot.c, fake_owner.c; all but init and open_table with v->fake only */
+struct statx;
+void fakeroot_init(struct vfs *v, uint32_t uid, uint32_t gid);
+void fake_open_table(struct vfs *v);
+int fake_map_table(struct vfs *v);
+/* What the host says of (dir, name), or of dir where name is "", becomes what the guest sees. */
+void fake_stat(struct vfs *v, int dir, const char *name, bool follow, struct stat *st);
+void fake_statx(struct vfs *v, int dir, const char *name, bool follow, struct statx *stx);
+int64_t fake_chown(struct vfs *v, int dir, const char *name, bool follow, uint32_t uid, uint32_t gid);
+int64_t fake_chmod(struct vfs *v, int dir, const char *name, bool follow, mode_t mode);
+/* A new file: the mode it gets on the host; whether fake_created() must be called then. */
+mode_t fake_host_mode(mode_t type, mode_t mode);
+bool fake_new_needs_record(const struct vfs *v, mode_t type, mode_t mode);
+void fake_created(struct vfs *v, int dir, const char *name, mode_t mode, unsigned rdev);
+bool fake_is_private_xattr(const char *name);
 
 /* procfs.c */
 bool procfs_name(const char *name); /* some directory of /proc may have a file of this name that is not the host's */

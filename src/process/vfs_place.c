@@ -254,8 +254,10 @@ vfs_addr_in(struct task *t, const void *addr, uint32_t len, bool create, struct 
 void
 vfs_addr_done(struct task *t, struct vfs_addr *a, int64_t result)
 {
-    (void)t;
-    (void)result;
+    struct vfs *v = vfs_of(t);
+    if (a->bound && result == 0 && v->fake && (v->ids.uid[FAKE_FS] != 0 || v->ids.gid[FAKE_FS] != 0)) {
+        fake_created(v, AT_FDCWD, ((struct sockaddr_un *)a->bytes)->sun_path, 0777, 0);
+    }
     if (a->fd >= 0) {
         host_syscall(SYS_close, a->fd);
         a->fd = -1;

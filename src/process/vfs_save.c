@@ -4,8 +4,10 @@
  * Fields are separated by ':'; other bytes than letters, digits and "/._-" are written %XX, so the text fits into an
  * environment variable or a line. Descriptors are given by number and stay open over the execve.
  *
- *   VERSION VIEW TRUE_ROOT TRUE_ROOT_HOST ROOT ROOT_GUEST SYSROOT SCRATCH SCRATCH_PATH MOUNTS
- *   then for each mount: KIND READ_ONLY PLACE_FD FD NAME GUEST HOST PLACE_DEV PLACE_INO
+ *   VERSION VIEW TRUE_ROOT TRUE_ROOT_HOST ROOT ROOT_GUEST SYSROOT SCRATCH SCRATCH_PATH FAKE
+ *   with FAKE 1: OWNERS_FD, the members of struct fake_ids
+ *   MOUNTS, then for each
+ *   mount KIND READ_ONLY PLACE_FD FD NAME GUEST HOST PLACE_DEV PLACE_INO
  *
  * Trust: the text comes from ourselves; the caller sees to it that nobody else can hand it in.
  */
@@ -65,6 +67,9 @@ keep_fds(const struct vfs *v, bool keep)
     unsigned n = atomic_load(&v->nmounts);
     host_syscall(SYS_fcntl, v->true_root, F_SETFD, flags);
     host_syscall(SYS_fcntl, v->root, F_SETFD, flags);
+    if (v->owners_fd > 0) {
+        host_syscall(SYS_fcntl, v->owners_fd, F_SETFD, flags);
+    }
     if (v->scratch > 0) {
         host_syscall(SYS_fcntl, v->scratch, F_SETFD, flags);
     }
@@ -74,6 +79,25 @@ keep_fds(const struct vfs *v, bool keep)
             host_syscall(SYS_fcntl, v->mounts[i].place_fd, F_SETFD, flags);
         }
     }
+}
+
+static void
+put_ids(struct writer *w, const struct vfs *v)
+{
+    const struct fake_ids *ids = &v->ids;
+    put_number(w, v->owners_fd);
+    for (int i = 0; i < FAKE_NIDS; i++) {
+        put_number(w, ids->uid[i]);
+        put_number(w, ids->gid[i]);
+    }
+    put_number(w, ids->ngroups);
+    for (uint32_t i = 0; i < ids->ngroups; i++) {
+        put_number(w, ids->groups[i]);
+    }
+    put_number(w, (int64_t)ids->cap_effective);
+    put_number(w, (int64_t)ids->cap_permitted);
+    put_number(w, (int64_t)ids->cap_inheritable);
+    put_number(w, ids->keep_caps);
 }
 
 int64_t
@@ -93,6 +117,10 @@ vfs_save(struct vfs *v, char *buf, size_t cap)
     put_string(&w, v->sysroot);
     put_number(&w, v->scratch);
     put_string(&w, v->scratch_path);
+    put_number(&w, v->fake);
+    if (v->fake) {
+        put_ids(&w, v);
+    }
     put_number(&w, live);
     for (unsigned i = 0; i < n && live > 0; i++) {
         const struct vfs_mount *m = &v->mounts[i];
@@ -174,6 +202,34 @@ get_number(struct reader *r)
 }
 
 static void
+get_ids(struct reader *r, struct vfs *v)
+{
+    struct fake_ids *ids = &v->ids;
+    v->fake = true;
+    v->owners_fd = (int)get_number(r);
+    for (int i = 0; i < FAKE_NIDS; i++) {
+        ids->uid[i] = (uint32_t)get_number(r);
+        ids->gid[i] = (uint32_t)get_number(r);
+    }
+    int64_t n = get_number(r);
+    if (n < 0 || n > FAKE_NGROUPS) {
+        r->bad = true;
+        return;
+    }
+    ids->ngroups = (uint32_t)n;
+    for (uint32_t i = 0; i < ids->ngroups; i++) {
+        ids->groups[i] = (uint32_t)get_number(r);
+    }
+    ids->cap_effective = (uint64_t)get_number(r);
+    ids->cap_permitted = (uint64_t)get_number(r);
+    ids->cap_inheritable = (uint64_t)get_number(r);
+    ids->keep_caps = get_number(r) != 0;
+    if (v->owners_fd > 0 && fake_map_table(v) < 0) {
+        r->bad = true;
+    }
+}
+
+static void
 get_mount(struct reader *r, struct vfs *v)
 {
     struct vfs_mount *m = &v->mounts[atomic_load(&v->nmounts)];
@@ -220,6 +276,9 @@ vfs_load(struct vfs **out, const char *state, struct err *e)
     get_string(&r, v->sysroot, sizeof v->sysroot);
     v->scratch = (int)get_number(&r);
     get_string(&r, v->scratch_path, sizeof v->scratch_path);
+    if (get_number(&r) != 0) {
+        get_ids(&r, v);
+    }
     int64_t mounts = get_number(&r);
     if (mounts < 0 || mounts > VFS_MOUNTS_MAX) {
         r.bad = true;
