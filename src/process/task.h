@@ -56,12 +56,13 @@ struct guest_stack {
 struct map;   /* map.h: the guest's view of its address space */
 struct vfs;   /* vfs.h: which files it sees */
 
-/* What the command line asked for; read-only once the guest runs, inherited across execve. */
+/* What the command line asked for, except what only vfs.h needs; read-only once the guest runs, inherited across execve. */
 struct run_options {
     enum engine_kind engine;
     ext_set exts;
     uint64_t guest_base;
     bool strace, verbose;
+    uint8_t dump_state; /* at the end: 0 no, 1 as text, 2 as JSON */
     bool secure; /* AT_SECURE: environment and options of the user's do not count */
     uint64_t stack_bytes; /* 0: RLIMIT_STACK */
     const char *sysroot;  /* -L; NULL without */
@@ -187,12 +188,5 @@ void task_exit(struct task *t);
 void task_run(struct task *t);
 struct task *task_new(struct process *p); /* registered in p->tasks; NULL without memory */
 void task_free(struct task *t);
-
-/* exec.c: replace the process's program; called for the first program and for execve of a riscv64 file. */
-struct exec_request {
-    const char *path;   /* guest path, as given */
-    int fd;             /* the open file, or -1 */
-    char **argv, **envp; /* NULL-terminated, host memory */
-};
 
 #endif

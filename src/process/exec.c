@@ -1,0 +1,476 @@
+/*
+ * exec.c - execve: find the program, check that it can be loaded, execute doppel again, load it
+ *
+ *      sys_execve ── exec_find ──► native? ──► host execve of the same name
+ *                        │
+ *                        └► host execve of doppel ─► exec_resume ─► exec_begin ─► task_run
+ *      doppel run ─── exec_find ────────────────────────────────────►┘
+ *
+ * Everything that can fail for the guest's reasons is asked before the host's execve: from there on there is no way back, and
+ * a failure kills the process, as on Linux. Rules: fs/exec.c and fs/binfmt_script.c of Linux 6.12.
+ * Trust: names, vectors and files are the guest's. No malloc: a child of a threaded process comes here.
+ */
+#include "process/exec.h"
+
+#include "base/check.h"
+#include "process/fakeroot.h"
+#include "process/procfs.h"
+#include "process/syscall.h"
+#include "process/vdso.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/personality.h>
+#include <sys/prctl.h>
+
+#define MAX_POINTERS (UINT64_C(1) << 21) /* more strings than any stack takes */
+
+/* ---- finding ---- */
+
+static bool
+is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+/*
+ * Take "#! interpreter [argument]" apart. `n`: bytes read, at most EXEC_LINE. A line that does not end there must at least
+ * have an interpreter that does.
+ */
+static int
+parse_script(char *line, size_t n, const char **interp, const char **arg)
+{
+    line[n] = 0;
+    char *end = memchr(line, '\n', n), *p = line + 2;
+    if (end == NULL) {
+        end = line + strlen(line);
+        while (p < end && is_blank(*p)) {
+            p++;
+        }
+        if (n == EXEC_LINE && strpbrk(p, " \t") == NULL) {
+            return -ENOEXEC;
+        }
+    }
+    while (end > line + 2 && is_blank(end[-1])) {
+        end--;
+    }
+    *end = 0;
+    p = line + 2 + strspn(line + 2, " \t");
+    if (*p == 0) {
+        return -ENOEXEC;
+    }
+    *interp = p;
+    p += strcspn(p, " \t");
+    *arg = NULL;
+    if (*p != 0) {
+        *p++ = 0;
+        p += strspn(p, " \t");
+        *arg = *p != 0 ? p : NULL;
+    }
+    return 0;
+}
+
+/* Open a file that is to be executed: regular, and with the right to execute it. */
+static int64_t
+open_program(struct task *t, int dirfd, const char *path, int flags, char *exe, struct err *e)
+{
+    int64_t fd = vfs_open_exec(t, dirfd, path, flags, exe);
+    if (fd < 0) {
+        return err_set(e, (int)fd, "%s", path);
+    }
+    struct stat st;
+    int64_t r = vfs_fstat(t, (int)fd, &st);
+    if (r == -EBADF) { /* the descriptor is the monitor's */
+        r = host_syscall(SYS_fstat, fd, &st);
+    }
+    if (r == 0 && !S_ISREG(st.st_mode)) {
+        r = -EACCES;
+    } else if (r == 0) {
+        r = host_syscall(SYS_faccessat2, fd, "", X_OK, AT_EMPTY_PATH | AT_EACCESS);
+        const struct fake_ids *ids = fakeroot_ids(t);
+        if (r == -EACCES && ids != NULL && ids->uid[FAKE_EFFECTIVE] == 0 && (st.st_mode & 0111)) {
+            r = 0;
+        }
+    }
+    if (r < 0) {
+        host_syscall(SYS_close, fd);
+        return err_set(e, (int)r, "%s", path);
+    }
+    return fd;
+}
+
+/* The headers of f->fd say what it is. */
+static int
+classify(struct task *t, struct exec_found *f, const char *head, size_t n, struct elf_image *im, struct err *e)
+{
+    f->native = false;
+    if (vfs_root_is_host(vfs_of(t)) && elf_foreign_machine(head, n) != 0) {
+        f->native = true;
+        return 0;
+    }
+    int r = elf_read(im, elf_read_fd, &f->fd, false, e);
+    if (r != 0) {
+        return r;
+    }
+    f->has_interp = im->has_interp;
+    if (im->has_interp) {
+        int64_t fd = open_program(t, AT_FDCWD, im->interp, 0, NULL, e);
+        if (fd < 0) {
+            err_add(e, "its interpreter");
+            return (int)fd;
+        }
+        host_syscall(SYS_close, fd);
+    }
+    return 0;
+}
+
+int
+exec_find(struct task *t, int dirfd, const char *path, int flags, struct exec_found *f, struct elf_image *im,
+          struct err *e)
+{
+    const char *name = path;
+    for (f->depth = 0;; f->depth++) {
+        int64_t fd = open_program(t, f->depth == 0 ? dirfd : AT_FDCWD, name, f->depth == 0 ? flags : 0, f->exe, e);
+        if (fd < 0) {
+            return (int)fd;
+        }
+        f->fd = (int)fd;
+        char head[EXEC_LINE + 1];
+        int64_t n = elf_read_fd(&f->fd, head, EXEC_LINE, 0);
+        int r = n < 0 ? (int)n : 0;
+        if (r == 0 && (n < 2 || head[0] != '#' || head[1] != '!')) {
+            r = classify(t, f, head, (size_t)n, im, e);
+            if (r != 0) {
+                err_add(e, "%s", path);
+                host_syscall(SYS_close, fd);
+            }
+            return r;
+        }
+        if (r == 0 && f->depth == EXEC_MAX_SCRIPT) {
+            r = -ELOOP;
+        }
+        if (r == 0) {
+            char *line = f->script[f->depth].line;
+            memcpy(line, head, (size_t)n);
+            r = parse_script(line, (size_t)n, &f->script[f->depth].interp, &f->script[f->depth].arg);
+            name = f->script[f->depth].interp;
+        }
+        host_syscall(SYS_close, fd);
+        if (r != 0) {
+            return err_set(e, r, "%s: script", path);
+        }
+    }
+}
+
+size_t
+exec_script_args(const struct exec_found *f, const char *name, char **out)
+{
+    size_t n = 0;
+    for (unsigned i = f->depth; i-- > 0;) {
+        out[n++] = (char *)(uintptr_t)f->script[i].interp;
+        if (f->script[i].arg != NULL) {
+            out[n++] = (char *)(uintptr_t)f->script[i].arg;
+        }
+        /* each interpreter gets the name of the script that named it: the next outer interpreter's */
+    }
+    out[n++] = (char *)(uintptr_t)name;
+    return n;
+}
+
+/* ---- execve ---- */
+
+/* What execve works with; too large for a stack. */
+struct exec_work {
+    struct exec_found found;
+    struct elf_image image;
+    char path[PATH_MAX], script_name[PATH_MAX];
+    char numbers[256], vfs[16384];
+    char *vector[MAX_POINTERS]; /* only what is used is ever touched */
+};
+
+/* Append the guest's vector of strings, as host addresses and NULL. The next free entry, or -errno. */
+static int64_t
+put_vector(char **vector, uint64_t at, gva_t from, unsigned skip)
+{
+    while (from != 0) {
+        uint64_t piece[128];
+        /* up to the end of a page: what lies behind the vector need not be there */
+        size_t n = (GUEST_PAGE - from % GUEST_PAGE) / 8;
+        n = n == 0 ? 1 : n < ARRAY_LEN(piece) ? n : ARRAY_LEN(piece);
+        if (guest_read(piece, from, n * 8) != 0) {
+            return -EFAULT;
+        }
+        for (size_t i = 0; i < n; i++) {
+            if (piece[i] == 0) {
+                vector[at++] = NULL;
+                return (int64_t)at;
+            }
+            if (skip > 0) {
+                skip--;
+            } else if (at >= MAX_POINTERS - 1) {
+                return -E2BIG;
+            } else {
+                vector[at++] = g2h(piece[i]);
+            }
+        }
+        from += n * 8;
+    }
+    vector[at++] = NULL;
+    return (int64_t)at;
+}
+
+static void
+keep_fd(int fd, bool keep)
+{
+    if (fd >= 0) {
+        host_syscall(SYS_fcntl, fd, F_SETFD, keep ? 0 : FD_CLOEXEC);
+    }
+}
+
+/* Nothing is to fail any more but the kernel's own limits. */
+static int64_t
+reexec(struct task *t, struct exec_work *w, char **envp)
+{
+    const struct run_options *o = t->proc->opt;
+    struct vfs *vfs = vfs_of(t);
+    int64_t n = vfs_save(vfs, w->vfs, sizeof w->vfs);
+    if (n < 0) {
+        return n;
+    }
+    uint64_t as, data;
+    map_get_limits(t->proc->map, &as, &data);
+    snprintf(w->numbers, sizeof w->numbers, "%d %d %d %d %d %llx %llx %llx %llx", w->found.fd, o->log_fd, o->self_fd,
+             (int)o->engine, o->strace | o->verbose << 1 | o->dump_state << 2, (unsigned long long)o->exts,
+             (unsigned long long)o->guest_base, (unsigned long long)as, (unsigned long long)data);
+    char *own[EXEC_ARGS] = {(char[]){EXEC_MAGIC}, w->numbers, (char *)(uintptr_t)o->uname_release,
+                            (char *)(uintptr_t)(o->sysroot != NULL ? o->sysroot : ""), w->found.exe, w->vfs};
+    memcpy(w->vector, own, sizeof own);
+    keep_fd(w->found.fd, true);
+    keep_fd(o->log_fd, true);
+    keep_fd(o->self_fd, true);
+    int64_t r = host_syscall(SYS_execveat, o->self_fd, "", w->vector, envp, AT_EMPTY_PATH);
+    keep_fd(w->found.fd, false);
+    keep_fd(o->log_fd, false);
+    keep_fd(o->self_fd, false);
+    vfs_save_undo(vfs);
+    return r;
+}
+
+static int64_t
+execveat_with(struct task *t, struct exec_work *w, int dirfd, gva_t argv, gva_t envp, int flags)
+{
+    int r = exec_find(t, dirfd, w->path, flags, &w->found, &w->image, NULL);
+    if (r != 0) {
+        return r;
+    }
+    struct exec_found *f = &w->found;
+    const char *name = w->path;
+    if (dirfd != AT_FDCWD && w->path[0] != '/') {
+        /* what the kernel tells a script that was named by a descriptor */
+        snprintf(w->script_name, sizeof w->script_name, w->path[0] ? "/dev/fd/%d/%s" : "/dev/fd/%d", dirfd, w->path);
+        name = w->script_name;
+        if (f->depth > 0 && (host_syscall(SYS_fcntl, dirfd, F_GETFD) & FD_CLOEXEC)) {
+            host_syscall(SYS_close, f->fd);
+            return -ENOENT;
+        }
+    }
+    char **vec = w->vector;
+    uint64_t skip = 0;
+    int64_t n = EXEC_ARGS;
+    if (f->depth > 0 && !f->native) {
+        n += (int64_t)exec_script_args(f, name, vec + n);
+        skip = 1;
+    }
+    n = put_vector(vec, (uint64_t)n, argv, (unsigned)skip);
+    if (n == EXEC_ARGS + 1) { /* Linux gives a program at least one argument */
+        vec[EXEC_ARGS] = (char *)(uintptr_t)"";
+        vec[n++] = NULL;
+    }
+    int64_t env = n;
+    n = n < 0 ? n : put_vector(vec, (uint64_t)n, envp, 0);
+    sigset64 old;
+    if (n >= 0 && !signal_hold(t, &old)) {
+        n = -HOST_ERESTART;
+    } else if (n >= 0) {
+        signals_before_execve(t, &old);
+        n = f->native ? host_syscall(SYS_execveat, dirfd, w->path, vec + EXEC_ARGS, vec + env, flags)
+                      : reexec(t, w, vec + env);
+        signals_execve_failed(t);
+        signal_release(&old);
+    }
+    host_syscall(SYS_close, f->fd);
+    return n;
+}
+
+static int64_t
+do_execveat(struct task *t, int dirfd, gva_t path, gva_t argv, gva_t envp, int flags)
+{
+    if (flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW)) {
+        return -EINVAL;
+    }
+    struct exec_work *w = mmap(NULL, sizeof *w, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (w == MAP_FAILED) {
+        return -ENOMEM;
+    }
+    int64_t r = guest_read_str(w->path, path, sizeof w->path);
+    if (r == 0 && !(flags & AT_EMPTY_PATH)) {
+        r = -ENOENT;
+    } else if (r >= 0) {
+        r = execveat_with(t, w, dirfd, argv, envp, flags);
+    }
+    munmap(w, sizeof *w);
+    return r;
+}
+
+int64_t
+sys_execve(struct task *t, const uint64_t a[6])
+{
+    return do_execveat(t, AT_FDCWD, a[0], a[1], a[2], 0);
+}
+
+int64_t
+sys_execveat(struct task *t, const uint64_t a[6])
+{
+    int dirfd = (int)a[0];
+    return vfs_fd_ok(vfs_of(t), dirfd) ? do_execveat(t, dirfd, a[1], a[2], a[3], (int)a[4]) : -EBADF;
+}
+
+/* ---- beginning ---- */
+
+struct task *
+process_new(const struct run_options *opt, struct vfs *vfs)
+{
+    static struct process the_process; /* a host process is one guest process */
+    struct process *p = &the_process;
+    p->opt = opt;
+    p->vfs = vfs;
+    pthread_mutex_init(&p->tasks_lock, NULL);
+    guest_base = opt->guest_base;
+    struct task *t = task_new(p);
+    current_task = t;
+    return t;
+}
+
+static int
+load(struct task *t, const struct exec_start *s, struct elf_image *im, struct elf_image *interp, struct err *e)
+{
+    struct process *p = t->proc;
+    struct elf_mapped prog, ld = {.bias = 0};
+    int fd = s->fd;
+    int r = elf_read(im, elf_read_fd, &fd, false, e);
+    if (r == 0) {
+        r = elf_map(p->map, im, fd, im->has_interp ? ELF_AT_PIE_BASE : ELF_AT_MMAP_BASE, &prog, e);
+    }
+    if (r != 0) {
+        return r;
+    }
+    if (im->has_interp) {
+        int64_t ifd = open_program(t, AT_FDCWD, im->interp, 0, NULL, e);
+        int ldfd = (int)ifd;
+        r = ldfd < 0 ? ldfd : elf_read(interp, elf_read_fd, &ldfd, true, e);
+        if (r == 0) {
+            r = elf_map(p->map, interp, ldfd, ELF_AT_MMAP_BASE, &ld, e);
+        }
+        if (ldfd >= 0) {
+            host_syscall(SYS_close, ldfd);
+        }
+        if (r != 0) {
+            err_add(e, "its interpreter %s", im->interp);
+            return r;
+        }
+    }
+    gva_t brk = (prog.end + GUEST_PAGE - 1) & ~(uint64_t)(GUEST_PAGE - 1);
+    if (im->eh.e_type == ET_DYN && !im->has_interp) {
+        brk = GUEST_TOP / 3 * 2 & ~(uint64_t)(GUEST_PAGE - 1); /* away from the mappings */
+    }
+    map_set_brk(p->map, brk + map_random_offset(p->map));
+    r = vdso_map(p, e);
+    if (r != 0) {
+        return r;
+    }
+    int64_t sp = exec_make_stack(p, s, im, &prog, im->has_interp ? ld.bias : 0);
+    if (sp < 0) {
+        return err_set(e, (int)sp, "make its stack");
+    }
+    t->hart.x[2] = (uint64_t)sp;
+    t->hart.pc = im->has_interp ? ld.entry : prog.entry;
+    return 0;
+}
+
+int
+exec_begin(struct task *t, const struct exec_start *s, struct err *e)
+{
+    struct process *p = t->proc;
+    const struct engine_config cfg = {.kind = p->opt->engine, .guest_base = p->opt->guest_base};
+    p->engine = engine_new(&cfg, e);
+    if (p->engine == NULL) {
+        return -ENOMEM;
+    }
+    bool randomize = !(host_syscall(SYS_personality, 0xffffffff) & ADDR_NO_RANDOMIZE);
+    p->map = map_new(p->engine, exec_stack_limit(), randomize, e);
+    if (p->map == NULL) {
+        return -ENOMEM;
+    }
+    map_set_limits(p->map, s->as, s->data);
+    snprintf(p->exe_path, sizeof p->exe_path, "%s", s->exe);
+    hart_init(&t->hart, p->opt->exts);
+    signals_init(p, t);
+    struct elf_image *im = mmap(NULL, 2 * sizeof *im, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    int r = im == MAP_FAILED ? -ENOMEM : load(t, s, im, im + 1, e);
+    munmap(im, 2 * sizeof *im);
+    host_syscall(SYS_close, s->fd);
+    if (r == 0) {
+        const char *slash = strrchr(s->execfn, '/');
+        procfs_publish(t, slash != NULL ? slash + 1 : s->execfn);
+    }
+    return r;
+}
+
+struct task *
+exec_resume(int argc, char **argv, char **envp)
+{
+    static struct run_options opt;
+    struct err e = {.text = ""};
+    struct exec_start s = {.argv = argv + EXEC_ARGS, .envp = envp};
+    int bits = 0, engine = 0;
+    unsigned long long exts, base, as, data;
+    if (argc <= EXEC_ARGS || sscanf(argv[1], "%d %d %d %d %d %llx %llx %llx %llx", &s.fd, &opt.log_fd, &opt.self_fd,
+                                   &engine, &bits, &exts, &base, &as, &data) != 9) {
+        return NULL;
+    }
+    opt.engine = (enum engine_kind)engine;
+    opt.strace = bits & 1;
+    opt.verbose = bits & 2;
+    opt.dump_state = (uint8_t)(bits >> 2 & 3);
+    opt.exts = exts;
+    opt.guest_base = base;
+    s.as = as;
+    s.data = data;
+    opt.uname_release = argv[2];
+    opt.sysroot = argv[3][0] ? argv[3] : NULL;
+    s.exe = argv[4];
+    s.execfn = argv[EXEC_ARGS];
+    keep_fd(opt.log_fd, false);
+    keep_fd(opt.self_fd, false);
+    struct vfs *vfs;
+    int r = vfs_load(&vfs, argv[5], &e);
+    struct task *t = NULL;
+    if (r == 0) {
+        t = process_new(&opt, vfs);
+        r = t == NULL ? err_set(&e, -ENOMEM, "start") : 0;
+    }
+    if (r == 0) {
+        opt.secure = fakeroot_exec(t, s.fd, prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) > 0);
+        r = exec_begin(t, &s, &e);
+    }
+    if (r != 0) {
+        dprintf(opt.log_fd, "doppel: execve %s: %s\n", s.exe, e.text);
+        return NULL;
+    }
+    return t;
+}
