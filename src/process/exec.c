@@ -84,10 +84,7 @@ open_program(struct task *t, int dirfd, const char *path, int flags, char *exe, 
         return err_set(e, (int)fd, "%s", path);
     }
     struct stat st;
-    int64_t r = vfs_fstat(t, (int)fd, &st);
-    if (r == -EBADF) { /* the descriptor is the monitor's */
-        r = host_syscall(SYS_fstat, fd, &st);
-    }
+    int64_t r = host_syscall(SYS_fstat, fd, &st);
     if (r == 0 && !S_ISREG(st.st_mode)) {
         r = -EACCES;
     } else if (r == 0) {
@@ -109,7 +106,7 @@ static int
 classify(struct task *t, struct exec_found *f, const char *head, size_t n, struct elf_image *im, struct err *e)
 {
     f->native = false;
-    if (vfs_root_is_host(vfs_of(t)) && elf_foreign_machine(head, n) != 0) {
+    if (t->proc->opt->host_root && elf_foreign_machine(head, n) != 0) {
         f->native = true;
         return 0;
     }
@@ -234,7 +231,7 @@ keep_fd(int fd, bool keep)
 
 /* Nothing is to fail any more but the kernel's own limits. */
 static int64_t
-reexec(struct task *t, struct exec_work *w, char **envp)
+reexec(struct task *t, struct exec_work *w, char *name, char **envp)
 {
     const struct run_options *o = t->proc->opt;
     struct vfs *vfs = vfs_of(t);
@@ -244,16 +241,17 @@ reexec(struct task *t, struct exec_work *w, char **envp)
     }
     uint64_t as, data;
     map_get_limits(t->proc->map, &as, &data);
-    snprintf(w->numbers, sizeof w->numbers, "%d %d %d %d %d %llx %llx %llx %llx", w->found.fd, o->log_fd, o->self_fd,
-             (int)o->engine, o->strace | o->verbose << 1 | o->dump_state << 2, (unsigned long long)o->exts,
-             (unsigned long long)o->guest_base, (unsigned long long)as, (unsigned long long)data);
+    snprintf(w->numbers, sizeof w->numbers, "%d %d %d %d %d %llx %llx %llx %llx %llx", w->found.fd, o->log_fd, o->self_fd,
+             (int)o->engine, o->strace | o->verbose << 1 | o->dump_state << 2 | o->host_root << 4, (unsigned long long)o->exts,
+             (unsigned long long)o->guest_base, (unsigned long long)as, (unsigned long long)data,
+             (unsigned long long)t->proc->nofile);
     char *own[EXEC_ARGS] = {(char[]){EXEC_MAGIC}, w->numbers, (char *)(uintptr_t)o->uname_release,
-                            (char *)(uintptr_t)(o->sysroot != NULL ? o->sysroot : ""), w->found.exe, w->vfs};
+                            (char *)(uintptr_t)(o->sysroot != NULL ? o->sysroot : ""), w->found.exe, name, w->vfs};
     memcpy(w->vector, own, sizeof own);
     keep_fd(w->found.fd, true);
     keep_fd(o->log_fd, true);
     keep_fd(o->self_fd, true);
-    int64_t r = host_syscall(SYS_execveat, o->self_fd, "", w->vector, envp, AT_EMPTY_PATH);
+    int64_t r = host_syscall_restartable(t, SYS_execveat, o->self_fd, "", w->vector, envp, AT_EMPTY_PATH);
     keep_fd(w->found.fd, false);
     keep_fd(o->log_fd, false);
     keep_fd(o->self_fd, false);
@@ -269,7 +267,7 @@ execveat_with(struct task *t, struct exec_work *w, int dirfd, gva_t argv, gva_t 
         return r;
     }
     struct exec_found *f = &w->found;
-    const char *name = w->path;
+    char *name = w->path;
     if (dirfd != AT_FDCWD && w->path[0] != '/') {
         /* what the kernel tells a script that was named by a descriptor */
         snprintf(w->script_name, sizeof w->script_name, w->path[0] ? "/dev/fd/%d/%s" : "/dev/fd/%d", dirfd, w->path);
@@ -293,15 +291,11 @@ execveat_with(struct task *t, struct exec_work *w, int dirfd, gva_t argv, gva_t 
     }
     int64_t env = n;
     n = n < 0 ? n : put_vector(vec, (uint64_t)n, envp, 0);
-    sigset64 old;
-    if (n >= 0 && !signal_hold(t, &old)) {
-        n = -HOST_ERESTART;
-    } else if (n >= 0) {
-        signals_before_execve(t, &old);
-        n = f->native ? host_syscall(SYS_execveat, dirfd, w->path, vec + EXEC_ARGS, vec + env, flags)
-                      : reexec(t, w, vec + env);
+    if (n >= 0) {
+        signals_before_execve(t);
+        n = f->native ? host_syscall_restartable(t, SYS_execveat, dirfd, w->path, vec + EXEC_ARGS, vec + env, flags)
+                      : reexec(t, w, name, vec + env);
         signals_execve_failed(t);
-        signal_release(&old);
     }
     host_syscall(SYS_close, f->fd);
     return n;
@@ -352,6 +346,9 @@ process_new(const struct run_options *opt, struct vfs *vfs)
     pthread_mutex_init(&p->tasks_lock, NULL);
     guest_base = opt->guest_base;
     struct task *t = task_new(p);
+    if (t != NULL) {
+        t->leader = true;
+    }
     current_task = t;
     return t;
 }
@@ -417,6 +414,7 @@ exec_begin(struct task *t, const struct exec_start *s, struct err *e)
         return -ENOMEM;
     }
     map_set_limits(p->map, s->as, s->data);
+    p->nofile = s->nofile;
     snprintf(p->exe_path, sizeof p->exe_path, "%s", s->exe);
     hart_init(&t->hart, p->opt->exts);
     signals_init(p, t);
@@ -438,27 +436,29 @@ exec_resume(int argc, char **argv, char **envp)
     struct err e = {.text = ""};
     struct exec_start s = {.argv = argv + EXEC_ARGS, .envp = envp};
     int bits = 0, engine = 0;
-    unsigned long long exts, base, as, data;
-    if (argc <= EXEC_ARGS || sscanf(argv[1], "%d %d %d %d %d %llx %llx %llx %llx", &s.fd, &opt.log_fd, &opt.self_fd,
-                                   &engine, &bits, &exts, &base, &as, &data) != 9) {
+    unsigned long long exts, base, as, data, nofile;
+    if (argc <= EXEC_ARGS || sscanf(argv[1], "%d %d %d %d %d %llx %llx %llx %llx %llx", &s.fd, &opt.log_fd, &opt.self_fd,
+                                   &engine, &bits, &exts, &base, &as, &data, &nofile) != 10) {
         return NULL;
     }
     opt.engine = (enum engine_kind)engine;
     opt.strace = bits & 1;
     opt.verbose = bits & 2;
     opt.dump_state = (uint8_t)(bits >> 2 & 3);
+    opt.host_root = bits & 16;
     opt.exts = exts;
     opt.guest_base = base;
     s.as = as;
     s.data = data;
+    s.nofile = nofile;
     opt.uname_release = argv[2];
     opt.sysroot = argv[3][0] ? argv[3] : NULL;
     s.exe = argv[4];
-    s.execfn = argv[EXEC_ARGS];
+    s.execfn = argv[5];
     keep_fd(opt.log_fd, false);
     keep_fd(opt.self_fd, false);
     struct vfs *vfs;
-    int r = vfs_load(&vfs, argv[5], &e);
+    int r = vfs_load(&vfs, argv[6], &e);
     struct task *t = NULL;
     if (r == 0) {
         t = process_new(&opt, vfs);

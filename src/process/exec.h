@@ -5,7 +5,7 @@
  * that execve does: descriptors, threads, signals, timers, vfork, a new address space. What the new doppel must know is in
  * its argument vector, in front of the guest's:
  *
- *      EXEC_MAGIC, numbers, uname release, sysroot, /proc/self/exe, the vfs's state, guest argv…      (environment: the guest's)
+ *      EXEC_MAGIC, numbers, uname release, sysroot, exe, AT_EXECFN, the vfs's state, guest argv…   (environment: the guest's)
  *
  * so starting a program has one path: the command line makes the same struct exec_start as exec_resume() reads from there.
  */
@@ -16,7 +16,7 @@
 #include "process/task.h"
 
 #define EXEC_MAGIC      "\177doppel-exec"
-#define EXEC_ARGS       6 /* entries in front of the guest's */
+#define EXEC_ARGS       7 /* entries in front of the guest's */
 #define EXEC_MAX_SCRIPT 5 /* interpreters that are scripts themselves */
 #define EXEC_LINE       256 /* how much of a script's first line counts */
 
@@ -51,7 +51,7 @@ struct exec_start {
     int fd;          /* own: its open file */
     char **argv, **envp;
     const char *execfn; /* AT_EXECFN */
-    uint64_t as, data;  /* the guest's RLIMIT_AS, RLIMIT_DATA */
+    uint64_t as, data, nofile; /* the guest's soft RLIMIT_AS, RLIMIT_DATA, RLIMIT_NOFILE */
 };
 
 /* Load the program into t's process, which has none. 0, or -errno and *e. Then task_run(t) and task_exit(t). */
@@ -68,6 +68,9 @@ struct task *exec_resume(int argc, char **argv, char **envp);
  * are in front of argv[1]; `name` is the script's.
  */
 size_t exec_script_args(const struct exec_found *f, const char *name, char **out);
+
+/* How far the stack may grow, bytes: RLIMIT_STACK. */
+uint64_t exec_stack_limit(void);
 
 /* exec_stack.c: build the stack that a program starts with. Its sp, or -errno. */
 int64_t exec_make_stack(struct process *p, const struct exec_start *s, const struct elf_image *im,

@@ -25,7 +25,6 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
-#include <sys/personality.h>
 #include <sys/resource.h>
 
 /* How big the signal frame is: 1,088 bytes of siginfo, ucontext and FP state, aligned to 16, as riscv64 without V says. */
@@ -116,9 +115,8 @@ fill_auxv(struct auxv *a, struct process *p, const struct elf_image *im, const s
     aux(a, AT_NULL, 0);
 }
 
-/* How far the stack may grow: -s, or RLIMIT_STACK. */
-static uint64_t
-stack_limit(void)
+uint64_t
+exec_stack_limit(void)
 {
     struct rlimit rl;
     host_syscall(SYS_prlimit64, 0, RLIMIT_STACK, 0, &rl);
@@ -132,7 +130,7 @@ exec_make_stack(struct process *p, const struct exec_start *s, const struct elf_
     size_t argc, envc;
     uint64_t arg_bytes = strings_bytes(s->argv, &argc), env_bytes = strings_bytes(s->envp, &envc);
     uint64_t name_bytes = strlen(s->execfn) + 1;
-    uint64_t limit = stack_limit(), bytes = arg_bytes + env_bytes + name_bytes + 8 * (argc + envc);
+    uint64_t limit = exec_stack_limit(), bytes = arg_bytes + env_bytes + name_bytes + 8 * (argc + envc);
     bytes = (bytes + 16384 + STACK_EXTRA + GUEST_PAGE - 1) & ~(uint64_t)(GUEST_PAGE - 1);
     if (guest_base != 0) {
         bytes = limit > (UINT64_C(1) << 30) ? UINT64_C(8) << 20 : limit > bytes ? limit & -(uint64_t)GUEST_PAGE : bytes;

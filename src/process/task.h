@@ -62,6 +62,7 @@ struct run_options {
     ext_set exts;
     uint64_t guest_base;
     bool strace, verbose;
+    bool host_root; /* without --root: programs of the host's machine run natively */
     uint8_t dump_state; /* at the end: 0 no, 1 as text, 2 as JSON */
     bool secure; /* AT_SECURE: environment and options of the user's do not count */
     uint64_t stack_bytes; /* 0: RLIMIT_STACK */
@@ -82,6 +83,7 @@ struct process {
     struct engine *engine; /* own */
     struct map *map;       /* own */
     struct vfs *vfs;       /* own */
+    uint64_t nofile;       /* RLIMIT_NOFILE as the guest has set it; the host's is ours */
 
     /* set by exec */
     char exe_path[4096]; /* as the guest sees it: what /proc/self/exe shows */

@@ -1,0 +1,122 @@
+/*
+ * run.c - the loop of one task: run the engine, serve what it comes back for
+ *
+ *      attention ──► signal_deliver        ecall ──► syscall_execute
+ *      faults, illegal instructions, ebreak ──► signal_force        fence.i ──► engine_code_sync
+ *
+ * Signals and codes are those of arch/riscv/kernel/traps.c and arch/riscv/mm/fault.c of Linux 6.12. One host thread per
+ * task; tasks share nothing here but the list.
+ */
+#include "process/map.h"
+#include "process/syscall.h"
+
+#include "base/check.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+/* Tasks come from the kernel, not from malloc: the child of a threaded process makes some. */
+struct task *
+task_new(struct process *p)
+{
+    struct task *t = mmap(NULL, sizeof *t, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (t == MAP_FAILED) {
+        return NULL;
+    }
+    t->proc = p;
+    t->tid = (int)host_syscall(SYS_gettid);
+    t->syscall_nr = -1;
+    pthread_mutex_lock(&p->tasks_lock);
+    t->next = p->tasks;
+    p->tasks = t;
+    pthread_mutex_unlock(&p->tasks_lock);
+    return t;
+}
+
+void
+task_free(struct task *t)
+{
+    struct process *p = t->proc;
+    pthread_mutex_lock(&p->tasks_lock);
+    for (struct task **at = &p->tasks; *at != NULL; at = &(*at)->next) {
+        if (*at == t) {
+            *at = t->next;
+            break;
+        }
+    }
+    pthread_mutex_unlock(&p->tasks_lock);
+    munmap(t, sizeof *t);
+}
+
+/* --verbose: what instruction it was, and what this hart would need to have. */
+static void
+say_illegal(struct task *t, uint32_t word)
+{
+    char text[ISA_DISASM_MAX], line[256];
+    isa_disasm(word, t->hart.pc, ISA_ALL, text);
+    for (char *c = text; *c; c++) {
+        *c = *c == '\t' ? ' ' : *c;
+    }
+    const struct insn_row *row = isa_find_row(word);
+    const char *why = row == NULL ? "no such instruction" : "not on this hart; --cpu can add";
+    int n = snprintf(line, sizeof line, "doppel: [%d] illegal instruction %0*x (%s) at %#llx: %s%s%s\n", t->tid,
+                     insn_len(word) == 2 ? 4 : 8, word, text, (unsigned long long)t->hart.pc, why, row != NULL ? " " : "",
+                     row != NULL ? isa_ext_name(row->ext) : "");
+    host_syscall(SYS_write, t->proc->opt->log_fd, line, n);
+}
+
+/* An access that the host refused, or an address that is nobody's: whose fault, the guest's own map says. */
+static void
+fault(struct task *t, const struct engine_exit *x)
+{
+    if (x->host_sig == SIGBUS) {
+        signal_force(t, SIGBUS, x->host_code, x->addr);
+        return;
+    }
+    bool mapped = map_covers(t->proc->map, x->addr, 1, NULL);
+    signal_force(t, SIGSEGV, mapped ? SEGV_ACCERR : SEGV_MAPERR, x->addr);
+}
+
+void
+task_run(struct task *t)
+{
+    struct engine *en = t->proc->engine;
+    while (!t->exiting) {
+        if (__atomic_load_n(&t->hart.attention, __ATOMIC_SEQ_CST) != 0) {
+            signal_deliver(t);
+            continue;
+        }
+        struct engine_exit x = engine_run(en, &t->hart, INT64_MAX);
+        switch (x.kind) {
+        case EXIT_BUDGET:
+        case EXIT_ATTENTION:
+            break; /* the head of the loop looks */
+        case EXIT_ECALL:
+            syscall_execute(t);
+            break;
+        case EXIT_EBREAK:
+            signal_force(t, SIGTRAP, TRAP_BRKPT, t->hart.pc);
+            break;
+        case EXIT_ILLEGAL:
+            if (t->proc->opt->verbose) {
+                say_illegal(t, (uint32_t)x.addr);
+            }
+            signal_force(t, SIGILL, ILL_ILLOPC, t->hart.pc);
+            break;
+        case EXIT_FETCH:
+        case EXIT_FAULT:
+            fault(t, &x);
+            break;
+        case EXIT_MISALIGNED:
+            signal_force(t, SIGBUS, BUS_ADRALN, x.addr);
+            break;
+        case EXIT_FENCE_I:
+            map_lock(t->proc->map);
+            engine_code_sync(en);
+            map_unlock(t->proc->map);
+            break;
+        }
+    }
+}
