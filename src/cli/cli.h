@@ -41,6 +41,10 @@ enum opt_id {
 #undef CMD
 #undef OPT
 
+/* cmd_run.c: called by binfmt_misc; and as the program that an execve of the guest's asked for (process/exec.h). */
+int run_binfmt(int argc, char **argv);
+int run_resume(int argc, char **argv);
+
 /*
  * A walk over a command's arguments; start with {.cmd, .argc, .argv, .next = 1}. Options end at the first argument that
  * is none, or after "--". "-long" is accepted for "--long", as qemu-user spells it.

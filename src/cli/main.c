@@ -4,9 +4,11 @@
 #include "cli/cli.h"
 
 #include "base/check.h"
+#include "process/exec.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/auxv.h>
 
 static const struct {
     const char *name, *help;
@@ -62,9 +64,27 @@ cmd_help(int argc, char **argv)
     return 0;
 }
 
+/* The kernel's way to call us for a guest's program: binfmt_misc with the flag P says so in AT_FLAGS. */
+static bool
+is_binfmt(void)
+{
+    enum { AT_FLAGS_PRESERVE_ARGV0 = 1 };
+    return getauxval(AT_FLAGS) & AT_FLAGS_PRESERVE_ARGV0;
+}
+
 int
 main(int argc, char **argv)
 {
+    if (argc > 0 && strcmp(argv[0], EXEC_MAGIC) == 0) {
+        return run_resume(argc, argv);
+    }
+    if (is_binfmt()) {
+        return run_binfmt(argc, argv);
+    }
+    const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
+    if (argc > 0 && strncmp(slash != NULL ? slash + 1 : argv[0], "doppel", 6) != 0) {
+        return cmd_run(argc, argv);
+    }
     if (argc < 2) {
         fprintf(stderr, "doppel: no command; `doppel --help` lists them\n");
         return EXIT_DOPPEL;

@@ -65,7 +65,7 @@ cli_usage(enum cmd_id cmd)
                          p->short_name ? p->short_name : ' ', p->long_name ? "" : p->value ? " " : "");
         if (p->long_name) {
             n += snprintf(left + n, sizeof left - (size_t)n, "%s --%s%s", p->short_name ? "," : " ", p->long_name,
-                          p->value ? "=" : "");
+                          p->value && p->value[0] != '[' ? "=" : "");
         }
         snprintf(left + n, sizeof left - (size_t)n, "%s", p->value ? p->value : "");
         printf("%-30s %s\n", left, p->help);
@@ -85,6 +85,10 @@ take(struct opts *o, int i, const char *shown, const char *attached)
             cli_error(o->cmd, "%s takes no value", shown);
             return OPTS_ERROR;
         }
+        return i;
+    }
+    if (opts_[i].value[0] == '[') {
+        o->value = attached;
         return i;
     }
     if (attached == NULL && o->next < o->argc) {
