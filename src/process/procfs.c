@@ -45,9 +45,3 @@ procfs_open(struct task *t, const struct vfs_at *at, int flags)
     (void)flags;
     return -2;
 }
-void
-procfs_publish(struct task *t, const char *comm)
-{
-    (void)t;
-    (void)comm;
-}
