@@ -185,8 +185,8 @@ fetch_all(const struct root_job *job, struct fetch *list, size_t n, const char *
                 return code;
             }
         }
-        if (n > 1 || left == 0) {
-            struct totals t = count(job, list, n);
+        struct totals t = count(job, list, n);
+        if (t.all_bytes > 0) {
             progress(job, left == 0, "%s: %zu of %zu, %.1f of %.1f MB", what, t.files, n, (double)t.bytes / 1e6,
                      (double)t.all_bytes / 1e6);
         }
