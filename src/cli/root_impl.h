@@ -52,6 +52,9 @@ extern volatile bool root_stop; /* a signal asks to stop; set by its handler */
 bool tool_exists(const char *name);
 int tool_need(const char *name, const char *package, struct err *e);
 
+/* As argv[0]: the running doppel. */
+extern const char tool_self[];
+
 /*
  * Start argv[0] (found in PATH) in a process group of its own, with these descriptors as its 0, 1, 2 (-1: /dev/null).
  * It dies with us. Returns its pid or -errno.

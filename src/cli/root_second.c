@@ -226,7 +226,7 @@ stage_second(const struct root_job *job, const struct index *ix, const struct pl
     if (log < 0 || pipe2(said, O_CLOEXEC) != 0) {
         return err_set(e, -errno, "second stage");
     }
-    const char *run[] = {"/proc/self/exe", "run", "--root", job->dir, "--fake-root", "/bin/sh",
+    const char *run[] = {tool_self, "run", "--root", job->dir, "--fake-root", "/bin/sh",
                          "/.doppel-root/second-stage", NULL};
     pid_t pid = tool_start(run, -1, said[1], said[1], e);
     close(said[1]);

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 volatile bool root_stop;
+const char tool_self[] = "doppel"; /* not "exe": by another name it would be `doppel run` */
 
 bool
 tool_exists(const char *name)
@@ -77,7 +78,7 @@ tool_start(const char *const argv[], int in, int out, int err, struct err *e)
         signal(SIGINT, SIG_DFL);
         signal(SIGTERM, SIG_DFL);
         signal(SIGPIPE, SIG_DFL);
-        execvp(argv[0], (char *const *)argv);
+        execvp(argv[0] == tool_self ? "/proc/self/exe" : argv[0], (char *const *)argv);
         fprintf(stderr, "doppel root: cannot execute %s: %s\n", argv[0], strerror(errno));
         _exit(127);
     }
