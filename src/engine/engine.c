@@ -34,6 +34,12 @@ engine_kind_name(enum engine_kind k)
     return kind_names[k];
 }
 
+unsigned
+engine_slot_scale(enum engine_kind k)
+{
+    return k == ENGINE_PREDECODED || k == ENGINE_THREADED ? SLOT_SCALE : 0;
+}
+
 struct engine *
 engine_new(const struct engine_config *cfg, struct err *e)
 {
