@@ -364,11 +364,11 @@ start(struct run *r, int argc, char **argv)
     s.execfn = path;
     r->opt.secure = getauxval(AT_SECURE) != 0;
     r->opt.secure |= fakeroot_exec(t, found.fd, false);
+    report_init();
     if (exec_begin(t, &s, &e) != 0) {
         cli_error(CMD_run, "%s: %s", path, e.text);
         return EXIT_CANNOT_EXECUTE;
     }
-    report_init();
     task_run(t);
     task_exit(t);
     return EXIT_DOPPEL;
@@ -429,11 +429,11 @@ run_binfmt(int argc, char **argv)
 int
 run_resume(int argc, char **argv)
 {
+    report_init();
     struct task *t = exec_resume(argc, argv, environ);
     if (t == NULL) {
         return EXIT_DOPPEL;
     }
-    report_init();
     task_run(t);
     task_exit(t);
     return EXIT_DOPPEL;

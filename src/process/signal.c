@@ -13,6 +13,8 @@
  * Threads: t is the caller's own task throughout. sighand->lock covers the actions; a handler of the host's takes no lock.
  */
 #include "process/signal_impl.h"
+#include "process/report.h"
+#include "process/syscall.h"
 
 #include "base/check.h"
 
@@ -327,7 +329,9 @@ stops_by_default(int sig)
 _Noreturn void
 signal_die(struct task *t, int sig)
 {
-    (void)t;
+    if (t->proc->opt->dump_state != 0) {
+        report_state(t);
+    }
     /* The reservations of the monitor are no part of a core file that anybody wants. */
     struct rlimit core;
     if (host_syscall(SYS_prlimit64, 0, RLIMIT_CORE, NULL, &core) == 0) {
@@ -384,6 +388,9 @@ deliver(struct task *t, const siginfo_t *info, sigset64 frame_mask, sigset64 blo
 {
     int sig = info->si_signo;
     struct guest_sigaction act = action_use(t, sig);
+    if (t->proc->opt->strace) {
+        strace_signal(t, info);
+    }
     if (act.handler == 1) {
         signal_set_mask(t, frame_mask);
     } else if (act.handler == 0) {

@@ -418,3 +418,17 @@ strace_call(struct task *t, const struct syscall_row *row, const uint64_t a[6], 
     memcpy(l.text + l.n, end, (size_t)n);
     host_syscall(SYS_write, t->proc->opt->log_fd, l.text, l.n + (size_t)n);
 }
+
+void
+strace_signal(struct task *t, const siginfo_t *info)
+{
+    struct line l = {.n = 0};
+    put(&l, "[%d] --- ", t->tid);
+    put_value(&l, ARG_sig, (uint64_t)info->si_signo);
+    if (info->si_code > 0 && info->si_signo != SIGCHLD) {
+        put(&l, " {si_code=%d, si_addr=%#llx} ---\n", info->si_code, (unsigned long long)(uintptr_t)info->si_addr);
+    } else {
+        put(&l, " {si_code=%d, si_pid=%d} ---\n", info->si_code, (int)info->si_pid);
+    }
+    host_syscall(SYS_write, t->proc->opt->log_fd, l.text, l.n);
+}

@@ -8,7 +8,9 @@
 #include "process/vfs.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 
 static struct map *
 map_of(const struct task *t)
@@ -133,6 +135,42 @@ sys_mincore(struct task *t, const uint64_t a[6])
         return -ENOMEM;
     }
     return host_syscall(SYS_mincore, a[0] + guest_base, a[1], g2h(a[2]));
+}
+
+/*
+ * process_vm_readv and _writev: both vectors hold guest addresses. The other process is one of ours with the same base, or one
+ * of the host's, whose low addresses then are all that can be named.
+ */
+static int64_t
+process_vm(struct task *t, long nr, const uint64_t a[6])
+{
+    struct iovec local[IOV_MAX], remote[IOV_MAX];
+    int64_t r = syscall_iovec(local, a[1], a[2]);
+    r = r < 0 ? r : syscall_iovec(remote, a[3], a[4]);
+    return r < 0 ? r : host_syscall_restartable(t, nr, a[0], local, a[2], remote, a[4], a[5]);
+}
+
+int64_t
+sys_process_vm_readv(struct task *t, const uint64_t a[6])
+{
+    return process_vm(t, SYS_process_vm_readv, a);
+}
+
+int64_t
+sys_process_vm_writev(struct task *t, const uint64_t a[6])
+{
+    return process_vm(t, SYS_process_vm_writev, a);
+}
+
+int64_t
+sys_process_madvise(struct task *t, const uint64_t a[6])
+{
+    struct iovec v[IOV_MAX];
+    if (!vfs_fd_ok(vfs_of(t), (int)a[0])) {
+        return -EBADF;
+    }
+    int64_t r = syscall_iovec(v, a[1], a[2]);
+    return r < 0 ? r : host_syscall(SYS_process_madvise, a[0], v, a[2], a[3], a[4]);
 }
 
 /* riscv_flush_icache(start, end, flags): arch/riscv/kernel/sys_riscv.c looks at the flags only. */

@@ -16,6 +16,7 @@
 #include "process/map.h"
 #include "process/signal_impl.h"
 #include "process/syscall.h"
+#include "process/report.h"
 #include "process/thread_impl.h"
 
 #include "base/check.h"
@@ -180,6 +181,9 @@ task_exit(struct task *t)
     const int code = t->exit_code;
     const gva_t clear = t->clear_child_tid;
     robust_exit(t);
+    if (leader && t->proc->opt->dump_state != 0) {
+        report_state(t);
+    }
     if (leader) { /* the kernel knows its clear_child_tid */
         host_syscall(SYS_exit, code);
         __builtin_unreachable();
@@ -550,7 +554,9 @@ sys_exit(struct task *t, const uint64_t a[6])
 int64_t
 sys_exit_group(struct task *t, const uint64_t a[6])
 {
-    (void)t;
+    if (t->proc->opt->dump_state != 0) {
+        report_state(t);
+    }
     host_syscall(SYS_exit_group, a[0] & 0xff);
     __builtin_unreachable();
 }

@@ -46,6 +46,13 @@ const struct syscall_row *syscall_find(uint64_t nr);
  */
 void syscall_execute(struct task *t);
 
+/*
+ * Copies of the guest's iovecs, with host addresses, into out[count], count at most IOV_MAX. 0, -EINVAL or -EFAULT as
+ * readv(2) has it.
+ */
+struct iovec;
+int64_t syscall_iovec(struct iovec *out, gva_t from, uint64_t count);
+
 /* --strace: one line, after the call; `ret` as the guest gets it. Calls that do not return are shown before (done false). */
 void strace_call(struct task *t, const struct syscall_row *row, const uint64_t a[6], int64_t ret, bool done);
 
@@ -56,6 +63,9 @@ struct iovec;
  * the host's address space only, so each range is held against the guest's here. 0, -EFAULT, -EINVAL as Linux.
  */
 int64_t syscall_iovec(struct iovec *out, gva_t from, uint64_t count);
+
+/* --strace: a signal is about to be given to the guest, or to do what it does by default. */
+void strace_signal(struct task *t, const siginfo_t *info);
 
 /* Every function of ours that a row may name. */
 #define SYS(nr, name, ...) syscall_fn sys_##name;
