@@ -52,8 +52,13 @@ task_free(struct task *t)
 
 /* --verbose: what instruction it was, and what this hart would need to have. */
 static void
-say_illegal(struct task *t, uint32_t word)
+say_illegal(struct task *t)
 {
+    uint16_t half[2] = {0, 0};
+    if (guest_read(&half[0], t->hart.pc, 2) == 0 && insn_len(half[0]) == 4) {
+        guest_read(&half[1], t->hart.pc + 2, 2);
+    }
+    uint32_t word = half[0] | (uint32_t)half[1] << 16;
     char text[ISA_DISASM_MAX], line[256];
     isa_disasm(word, t->hart.pc, ISA_ALL, text);
     for (char *c = text; *c; c++) {
@@ -101,7 +106,7 @@ task_run(struct task *t)
             break;
         case EXIT_ILLEGAL:
             if (t->proc->opt->verbose) {
-                say_illegal(t, (uint32_t)x.addr);
+                say_illegal(t);
             }
             signal_force(t, SIGILL, ILL_ILLOPC, t->hart.pc);
             break;

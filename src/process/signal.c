@@ -447,6 +447,9 @@ signal_force_held(struct task *t, const siginfo_t *info, sigset64 frame_mask, si
     bool handled = t->sighand->actions[sig].handler > 1;
     pthread_mutex_unlock(&t->sighand->lock);
     if (!handled || (blocked & SIG_BIT(sig)) != 0) {
+        if (t->proc->opt->strace) {
+            strace_signal(t, info);
+        }
         signal_die(t, sig);
     }
     deliver(t, info, frame_mask, blocked);

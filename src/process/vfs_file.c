@@ -8,6 +8,7 @@
 #include "process/vfs_impl.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <linux/capability.h>
 #include <linux/openat2.h>
 #include <stdio.h>
@@ -105,6 +106,21 @@ open_read_only(struct task *t, struct vfs_at *at, int flags)
     return open_at(t, at, flags & ~O_CREAT, 0);
 }
 
+/* open(2) gives the lowest number: where one of ours had that while the file was opened, take it now. */
+static int64_t
+lower_fd(int fd, int flags)
+{
+    int64_t r = host_syscall(SYS_fcntl, fd, flags & O_CLOEXEC ? F_DUPFD_CLOEXEC : F_DUPFD, 0);
+    if (r < 0 || r > fd) {
+        if (r >= 0) {
+            host_syscall(SYS_close, r);
+        }
+        return fd;
+    }
+    host_syscall(SYS_close, fd);
+    return r;
+}
+
 int64_t
 vfs_openat(struct task *t, int dirfd, const char *path, int flags, mode_t mode)
 {
@@ -132,11 +148,12 @@ vfs_openat(struct task *t, int dirfd, const char *path, int flags, mode_t mode)
     } else {
         r = open_at(t, &at, flags, mode);
     }
+    int own = at.own ? at.dir : INT_MAX;
     vfs_at_done(&at);
     if (r >= 0 && v->fake && !(flags & (O_PATH | O_DIRECTORY))) {
         r = open_fake_device(t, r, flags);
     }
-    return r;
+    return r > own ? lower_fd((int)r, flags) : r;
 }
 
 int64_t
