@@ -421,6 +421,7 @@ exec_begin(struct task *t, const struct exec_start *s, struct err *e)
     struct elf_image *im = mmap(NULL, 2 * sizeof *im, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     int r = im == MAP_FAILED ? -ENOMEM : load(t, s, im, im + 1, e);
     munmap(im, 2 * sizeof *im);
+    procfs_set_exe(t, s->fd);
     host_syscall(SYS_close, s->fd);
     if (r == 0) {
         const char *slash = strrchr(s->execfn, '/');

@@ -19,4 +19,7 @@
  */
 void procfs_publish(struct task *t, const char *comm);
 
+/* The open file of the new program, for /proc/PID/exe; a copy is kept until the next one. */
+void procfs_set_exe(struct task *t, int fd);
+
 #endif

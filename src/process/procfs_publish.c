@@ -5,7 +5,7 @@
  * them. It is not told of the guest's brk: that is the monitor's heap. Nor of the auxiliary vector, which is longer than an
  * x86-64 kernel keeps. prctl(2), PR_SET_MM_MAP.
  */
-#include "process/procfs.h"
+#include "process/vfs_impl.h"
 
 #include <linux/prctl.h>
 
@@ -28,6 +28,6 @@ procfs_publish(struct task *t, const char *comm)
         .env_end = (uintptr_t)g2h(p->env_end),
         .exe_fd = (uint32_t)-1,
     };
-    host_syscall(SYS_prctl, PR_SET_MM, PR_SET_MM_MAP, &m, sizeof m, 0);
+    vfs_of(t)->published = host_syscall(SYS_prctl, PR_SET_MM, PR_SET_MM_MAP, &m, sizeof m, 0) == 0;
     host_syscall(SYS_prctl, PR_SET_NAME, comm);
 }

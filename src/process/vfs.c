@@ -190,7 +190,7 @@ vfs_fd_ok(const struct vfs *v, int fd)
 int
 vfs_fd_hide(struct vfs *v, int fd)
 {
-    int64_t r = host_syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, v->top);
+    int64_t r = host_syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, v->top + OWN_FD_FIRST);
     host_syscall(SYS_close, fd);
     return (int)r;
 }

@@ -545,5 +545,5 @@ vfs_getdents64(struct task *t, int fd, void *buf, size_t len)
     if (!vfs_fd_ok(vfs_of(t), fd)) {
         return -EBADF;
     }
-    return host_syscall(SYS_getdents64, fd, buf, len);
+    return procfs_hide_entries(vfs_of(t), fd, buf, host_syscall(SYS_getdents64, fd, buf, len));
 }

@@ -54,6 +54,7 @@ struct vfs {
     char root_guest[PATH_MAX];     /* "" for the true root */
 
     uint64_t proc_dev; /* 0: no procfs */
+    bool published;    /* the host kernel knows the guest's arguments and environment */
 
     atomic_uint nmounts;
     _Atomic uint64_t mount_names; /* bit name_bit(name) of each */
@@ -89,7 +90,6 @@ enum proc_node {
     PROC_ENVIRON,
     PROC_AUXV,
     PROC_STATUS,
-    PROC_STAT,
     PROC_MOUNTS,
     PROC_MOUNTINFO,
     PROC_CPUINFO,
@@ -199,6 +199,8 @@ enum proc_node procfs_classify(const struct vfs *v, int dirfd, const char *name,
 /* An O_PATH descriptor for what a link leads to. */
 int64_t procfs_follow(struct vfs *v, int dirfd, const char *name, enum proc_node node, int pid);
 int64_t procfs_readlink(struct task *t, const struct vfs_at *at, char *buf, size_t cap);
+/* Cut from getdents64 records of fd what shows descriptors of ours; the new length. */
+int64_t procfs_hide_entries(const struct vfs *v, int fd, char *buf, int64_t n);
 int64_t procfs_open(struct task *t, const struct vfs_at *at, int flags);
 
 static inline unsigned
