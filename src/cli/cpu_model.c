@@ -17,9 +17,7 @@
 #define RVA22 \
     (RVA20 | EXT_BIT(ZIHPM) | EXT_BIT(ZBA) | EXT_BIT(ZBB) | EXT_BIT(ZBS) | EXT_BIT(ZICBOM) | EXT_BIT(ZICBOP) | \
      EXT_BIT(ZICBOZ) | EXT_BIT(ZFHMIN) | EXT_BIT(ZIHINTPAUSE))
-/* All that a program may use and that has meanings here. */
-#define ALL_PLAIN ((EXT_BIT(LAST_PLAIN) - 1) | EXT_BIT(LAST_PLAIN))
-#define MAX       (ALL_PLAIN & ~(EXT_BIT(V) | EXT_BIT(PRIV) | EXT_BIT(SVINVAL) | EXT_BIT(SMRNMI) | EXT_BIT(H)))
+#define MAX ISA_USER
 
 static const struct {
     const char *name;

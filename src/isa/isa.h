@@ -21,7 +21,6 @@ enum ext {
 #undef EXT_ANY
 #undef EXT_ALL
     EXT_COUNT,
-    EXT_LAST_PLAIN = EXT_COUNT - 1,
 #define EXT(id, name)
 #define EXT_ANY(id, text, set) EXT_##id,
 #define EXT_ALL(id, text, set) EXT_##id,
@@ -34,7 +33,8 @@ enum ext {
 #define EXT_BIT(id) (UINT64_C(1) << EXT_##id)
 
 typedef uint64_t ext_set; /* EXT_BIT()s of plain extensions */
-#define ISA_ALL (~(ext_set)0) /* for those who only look: whatever doppel knows */
+#define ISA_ALL  (~(ext_set)0) /* for those who only look: whatever doppel knows */
+#define ISA_USER ((EXT_BIT(PRIV) - 1) & ~EXT_BIT(V)) /* what a user program may have here; V has no meanings yet */
 
 /* After Popek and Goldberg; insn.def says what each means. */
 enum insn_class { CLASS_INNOCUOUS, CLASS_PRIVILEGED, CLASS_GATED, CLASS_CONTROL, CLASS_BEHAVIOUR };
