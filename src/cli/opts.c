@@ -67,7 +67,8 @@ cli_usage(enum cmd_id cmd)
             n += snprintf(left + n, sizeof left - (size_t)n, "%s --%s%s", p->short_name ? "," : " ", p->long_name,
                           p->value && p->value[0] != '[' ? "=" : "");
         }
-        snprintf(left + n, sizeof left - (size_t)n, "%s", p->value ? p->value : "");
+        bool optional = p->value && p->value[0] == '[';
+        snprintf(left + n, sizeof left - (size_t)n, "%s%s", optional ? "[=" : "", p->value ? p->value + optional : "");
         printf("%-30s %s\n", left, p->help);
     }
     if (texts_[cmd] != NULL) {
