@@ -174,17 +174,35 @@ release:
     return r;
 }
 
+/* Not among the process's tasks any more, if it was. Returns whether any is left. */
+static bool
+unlist(struct task *t)
+{
+    struct process *p = t->proc;
+    pthread_mutex_lock(&p->tasks_lock);
+    struct task **at = &p->tasks;
+    while (*at != NULL && *at != t) {
+        at = &(*at)->next;
+    }
+    if (*at != NULL) {
+        *at = t->next;
+    }
+    bool left = p->tasks != NULL;
+    pthread_mutex_unlock(&p->tasks_lock);
+    return left;
+}
+
 void
 task_exit(struct task *t)
 {
-    const bool leader = t->leader;
-    const int code = t->exit_code;
     const gva_t clear = t->clear_child_tid;
+    const int code = t->exit_code;
     robust_exit(t);
-    if (leader && t->proc->opt->dump_state != 0) {
+    if (t->leader && t->proc->opt->dump_state != 0) {
         report_state(t);
     }
-    if (leader) { /* the kernel knows its clear_child_tid */
+    /* The kernel knows a leader's clear_child_tid. The last thread's code is the process's: libc would make it 0. */
+    if (!unlist(t) || t->leader) {
         host_syscall(SYS_exit, code);
         __builtin_unreachable();
     }

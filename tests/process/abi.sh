@@ -1,0 +1,40 @@
+#!/bin/sh
+# abi.sh FOLDER - build each FOLDER/*.c for riscv64 and natively, run both; the native run says whether the test is right
+# A line `/* args: … */` gives arguments, `/* riscv only */` means that there is nothing to compare with.
+# ENGINES: which engines run it (default: threaded). LONG=1: the arguments are those of `/* long: … */`.
+set -u
+folder=$1
+cc=${CC:-cc}
+warn="-Wall -Wno-array-bounds -Wno-stringop-overflow -Wno-stringop-overread" # wild pointers are what some of these are about
+for src in "$folder"/*.c; do
+	name=$(basename "$src" .c)
+	args=$(sed -n 's|^/\* args: \(.*\) \*/$|\1|p' "$src")
+	if [ "${LONG:-}" ]; then
+		args=$(sed -n 's|^/\* long: \(.*\) \*/$|\1|p' "$src")
+		[ "$args" ] || continue
+	fi
+	if ! $RISCV_CC -O2 -g -static -pthread $warn -D_GNU_SOURCE -o "$OUT/$name.rv" "$src" -lm; then
+		echo "not ok $name: does not compile for riscv64"
+		continue
+	fi
+	if ! grep -q '^/\* riscv only \*/$' "$src"; then
+		if ! $cc -O2 -g -pthread $warn -D_GNU_SOURCE -o "$OUT/$name.native" "$src" -lm; then
+			echo "not ok $name: does not compile natively"
+			continue
+		fi
+		# shellcheck disable=SC2086
+		if timeout 300 "$OUT/$name.native" $args; then
+			echo "ok $name native"
+		else
+			echo "not ok $name native (status $?)"
+		fi
+	fi
+	for engine in ${ENGINES:-threaded}; do
+		# shellcheck disable=SC2086
+		if timeout "${SECONDS_MAX:-300}" "$DOPPEL" run --engine="$engine" "$OUT/$name.rv" $args; then
+			echo "ok $name $engine"
+		else
+			echo "not ok $name $engine (status $?)"
+		fi
+	done
+done
