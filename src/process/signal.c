@@ -270,6 +270,7 @@ signals_init(struct process *p, struct task *first)
             signal_install(s, &p->sighand.actions[s]);
         }
     }
+    first->leader = true;
     first->sighand = &p->sighand;
     first->altstack.flags = SS_DISABLE;
     current_task = first;

@@ -37,7 +37,7 @@ on_segv(int sig, siginfo_t *si, void *ucv)
     uc->uc_mcontext.__fpregs.__d.__fcsr = 0x10 | 2 << 5;      /* NV, round down */
     const uint32_t *res = (const uint32_t *)((char *)&uc->uc_mcontext.__fpregs + 516);
     CHECK(res[0] == 0 && res[1] == 0 && res[2] == 0);
-    CHECK(uc->uc_flags == 0 && uc->uc_link == NULL);
+    CHECK(uc->__uc_flags == 0 && uc->uc_link == NULL);
     CHECK((uintptr_t)uc - (uintptr_t)si == 128 && (uintptr_t)si % 16 == 0);
     uc->uc_mcontext.__gregs[0] += 4;
     feclearexcept(FE_ALL_EXCEPT);
@@ -128,6 +128,7 @@ main(void)
     CHECK(handler_sp % 16 == 0 && handler_ra % 4 == 0);
     CHECK(memcmp((void *)handler_ra, "\x93\x08\xb0\x08\x73\x00\x00\x00", 8) == 0); /* li a7, 139; ecall */
 
+    signal(SIGSEGV, SIG_DFL);
     int st = status_of(bad_frame);
     CHECK(WIFSIGNALED(st) && WTERMSIG(st) == SIGSEGV);
     st = status_of(bad_frame_caught);

@@ -55,8 +55,8 @@ main(void)
     FAULT(f[4096 + 3] = 1, SIGBUS, BUS_ADRERR, f + 4096 + 3);
 
     /* Code that is not there, or not executable. */
-    void (*volatile nowhere)(void) = (void (*)(void))0x10000;
-    FAULT(nowhere(), SIGSEGV, SEGV_MAPERR, 0x10000);
+    void (*volatile nowhere)(void) = (void (*)(void))0x8000;
+    FAULT(nowhere(), SIGSEGV, SEGV_MAPERR, 0x8000);
     char *data = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     void (*volatile not_code)(void) = (void (*)(void))data;
     FAULT(not_code(), SIGSEGV, SEGV_ACCERR, data);
