@@ -55,7 +55,7 @@ forker(void *arg)
         pid_t pid = fork();
         if (pid == 0) {
             free(malloc(100));
-            execv("/proc/self/exe", args);
+            execv(self, args);
             _exit(99);
         }
         expect(pid, 42);
@@ -63,7 +63,7 @@ forker(void *arg)
         pid = vfork();
         if (pid == 0) {
             local = i + 1000; /* memory is shared */
-            execv(i % 2 ? "/proc/self/exe" : "/no/such", args);
+            execv(i % 2 ? self : "/no/such", args);
             _exit(43);
         }
         EQUAL(local, i + 1000);
@@ -75,7 +75,7 @@ forker(void *arg)
         posix_spawnattr_setflags(&sa, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
         posix_spawnattr_setsigmask(&sa, &s);
         posix_spawnattr_setsigdefault(&sa, &all);
-        CHECK(posix_spawn(&pid, "/proc/self/exe", NULL, &sa, args, environ) == 0);
+        CHECK(posix_spawn(&pid, self, NULL, &sa, args, environ) == 0);
         posix_spawnattr_destroy(&sa);
         expect(pid, 42);
         struct sigaction old;
