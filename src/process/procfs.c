@@ -62,8 +62,8 @@ procfs_name(const char *name)
 }
 
 /* The directory of a process or thread is this process's. */
-static bool
-is_own(int pid)
+bool
+procfs_is_own(int pid)
 {
     char path[PROC_PATH_MAX];
     if (pid == (int)host_syscall(SYS_getpid)) {
@@ -97,6 +97,18 @@ locate(int dirfd, char path[PATH_MAX], const char **where, int *pid)
     return true;
 }
 
+/* Process `pid` is a doppel: its exe is ours. */
+static bool
+is_guest(int pid)
+{
+    char path[PROC_PATH_MAX];
+    struct stat a, b;
+    snprintf(path, sizeof path, "/proc/%d/exe", pid);
+    return host_syscall(SYS_newfstatat, AT_FDCWD, path, &a, 0) == 0 &&
+           host_syscall(SYS_newfstatat, AT_FDCWD, "/proc/self/exe", &b, 0) == 0 && a.st_dev == b.st_dev &&
+           a.st_ino == b.st_ino;
+}
+
 enum proc_node
 procfs_classify(const struct vfs *v, int dirfd, const char *name, int *pid)
 {
@@ -119,9 +131,10 @@ procfs_classify(const struct vfs *v, int dirfd, const char *name, int *pid)
     if (i < 0 || where[0] != '\0' || nodes[i].top != (*pid == 0)) {
         return PROC_PLAIN;
     }
-    bool own = *pid != 0 && is_own(*pid);
+    bool own = *pid != 0 && procfs_is_own(*pid);
     switch (nodes[i].node) {
     case PROC_MAPS:
+        return own || is_guest(*pid) ? PROC_MAPS : PROC_PLAIN;
     case PROC_SMAPS:
     case PROC_AUXV:
         return own ? nodes[i].node : PROC_PLAIN;
@@ -129,7 +142,7 @@ procfs_classify(const struct vfs *v, int dirfd, const char *name, int *pid)
     case PROC_ENVIRON:
         return own && !v->published ? nodes[i].node : PROC_PLAIN;
     case PROC_STATUS:
-        return own && v->fake ? PROC_STATUS : PROC_PLAIN;
+        return v->fake ? PROC_STATUS : PROC_PLAIN;
     case PROC_MOUNTS:
     case PROC_MOUNTINFO:
         return v->view == VIEW_USER ? nodes[i].node : PROC_PLAIN;
@@ -146,23 +159,11 @@ procfs_classify(const struct vfs *v, int dirfd, const char *name, int *pid)
     return nodes[i].node;
 }
 
-/* Process `pid` is a doppel: its exe is ours. */
-static bool
-is_guest(int pid)
-{
-    char path[PROC_PATH_MAX];
-    struct stat a, b;
-    snprintf(path, sizeof path, "/proc/%d/exe", pid);
-    return host_syscall(SYS_newfstatat, AT_FDCWD, path, &a, 0) == 0 &&
-           host_syscall(SYS_newfstatat, AT_FDCWD, "/proc/self/exe", &b, 0) == 0 && a.st_dev == b.st_dev &&
-           a.st_ino == b.st_ino;
-}
-
 /* Host path of the link that tells a process's program. */
 static void
 exe_link(const struct vfs *v, int pid, char path[PROC_PATH_MAX])
 {
-    if (is_own(pid)) {
+    if (procfs_is_own(pid)) {
         snprintf(path, PROC_PATH_MAX, "/proc/self/fd/%d", v->top + OWN_FD_EXE);
     } else if (is_guest(pid)) {
         snprintf(path, PROC_PATH_MAX, "/proc/%d/fd/%d", pid, v->top + OWN_FD_EXE);
@@ -186,7 +187,7 @@ procfs_follow(struct vfs *v, int dirfd, const char *name, enum proc_node node, i
     } else {
         fd = host_syscall(SYS_openat, dirfd, name, O_PATH | O_CLOEXEC);
     }
-    if (fd < 0 || v->view != VIEW_USER || is_own(pid) || vfs_host_path((int)fd, text) < 0) {
+    if (fd < 0 || v->view != VIEW_USER || procfs_is_own(pid) || vfs_host_path((int)fd, text) < 0) {
         return fd;
     }
     /* What another process has open need not be in our root; what has no path is nowhere. */
@@ -221,7 +222,7 @@ procfs_readlink(struct task *t, const struct vfs_at *at, char *buf, size_t cap)
     struct vfs *v = vfs_of(t);
     char text[PATH_MAX], path[PROC_PATH_MAX];
     int64_t n;
-    if (at->node == PROC_EXE && is_own(at->pid) && t->proc->exe_path[0] != '\0') {
+    if (at->node == PROC_EXE && procfs_is_own(at->pid) && t->proc->exe_path[0] != '\0') {
         strcpy(text, t->proc->exe_path);
     } else if (at->node == PROC_ROOT && v->view == VIEW_USER) {
         strcpy(text, "/");

@@ -114,14 +114,17 @@ put_mapping(struct proc_text *o, gva_t start, gva_t end, const struct map_range 
     put(o, "%-*s%s\n", name[0] != '\0' ? (n > 73 ? n : 73) : n, head, name);
 }
 
-/* Names that only the monitor's own mappings have do not appear: their ranges are not the guest's. */
+/*
+ * Names that only the monitor's own mappings have do not appear: their ranges are not the guest's. Of another guest
+ * process we know no more than the range that its memory lies in.
+ */
 static int64_t
 write_maps(struct task *t, const struct vfs_at *at, struct proc_text *o, bool details)
 {
     struct map *map = t->proc->map;
     struct lines l = {.fd = (int)open_host(at)};
     char line[PATH_MAX + 256], path[PATH_MAX];
-    bool ours = false;
+    bool ours = false, own = procfs_is_own(at->pid);
     if (l.fd < 0) {
         return l.fd;
     }
@@ -148,6 +151,10 @@ write_maps(struct task *t, const struct vfs_at *at, struct proc_text *o, bool de
             strcpy(path, guest);
         }
         struct map_range r;
+        if (!own) {
+            put(o, "%08llx-%08llx %s %08llx %s %s\n", start - base, end - base, perms, off, rest, path);
+            continue;
+        }
         gva_t from = start - base, to = end - base;
         for (gva_t a = from; a < to && map_next(map, a, &r) && r.start < to; a = r.end) {
             gva_t s = r.start > from ? r.start : from, e = r.end < to ? r.end : to;
@@ -176,10 +183,27 @@ put_guest(struct proc_text *o, gva_t from, gva_t to)
     }
 }
 
+/* Of another process nothing is known but that the user's own id is shown as 0. */
+static void
+put_other_ids(struct proc_text *o, const char *line, uint32_t own)
+{
+    unsigned id[4];
+    if (sscanf(line + 4, "%u %u %u %u", &id[0], &id[1], &id[2], &id[3]) != 4) {
+        return;
+    }
+    put(o, "%.4s", line);
+    for (int i = 0; i < 4; i++) {
+        put(o, "\t%u", id[i] == own ? 0 : id[i]);
+    }
+    put(o, "\n");
+}
+
 /* Identity and capabilities are the fake ones. */
 static int64_t
 write_status(struct task *t, const struct vfs_at *at, struct proc_text *o)
 {
+    const struct vfs *v = vfs_of(t);
+    bool own = procfs_is_own(at->pid);
     const struct fake_ids ids = *fakeroot_ids(t);
     struct lines l = {.fd = (int)open_host(at)};
     char line[1024];
@@ -190,7 +214,13 @@ write_status(struct task *t, const struct vfs_at *at, struct proc_text *o)
         bool uid = strncmp(line, "Uid:", 4) == 0;
         if (uid || strncmp(line, "Gid:", 4) == 0) {
             const uint32_t *id = uid ? ids.uid : ids.gid;
+            if (!own) {
+                put_other_ids(o, line, uid ? v->host_uid : v->host_gid);
+                continue;
+            }
             put(o, "%.4s\t%u\t%u\t%u\t%u\n", line, id[FAKE_REAL], id[FAKE_EFFECTIVE], id[FAKE_SAVED], id[FAKE_FS]);
+        } else if (!own) {
+            put(o, "%s\n", line);
         } else if (strncmp(line, "Groups:", 7) == 0) {
             put(o, "Groups:\t");
             for (uint32_t i = 0; i < ids.ngroups && i < FAKE_NGROUPS; i++) {

@@ -87,7 +87,7 @@ set_cwd(struct vfs *v, const struct vfs_config *c, struct err *e)
 {
     struct vfs_at at;
     char buf[PATH_MAX];
-    if (c->cwd == NULL && (v->view == VIEW_NONE || vfs_inside(v, AT_FDCWD))) {
+    if (c->cwd == NULL && (v->view != VIEW_USER || vfs_inside(v, AT_FDCWD))) {
         return 0;
     }
     const char *path = c->cwd != NULL ? c->cwd : "/";
@@ -102,6 +102,34 @@ set_cwd(struct vfs *v, const struct vfs_config *c, struct err *e)
     }
     vfs_at_done(&at);
     return r < 0 ? err_set(e, r, "current directory %s", path) : 0;
+}
+
+/* --root in the kernel view, if it is wanted and can be had: 1; 0 if not; -errno if nothing else will do. */
+static int
+try_kernel_view(struct vfs *v, const struct vfs_config *c, struct err *e)
+{
+    char was_in[PATH_MAX], cwd[PATH_MAX];
+    bool inside = vfs_host_path(AT_FDCWD, was_in) > 0 && vfs_guest_path(v, was_in, cwd) && vfs_inside(v, AT_FDCWD);
+    /* What --fake-root shows does not depend on who resolves, but chroot(2) and mount(2) into a bare root do. */
+    if (c->backend == VFS_USER || (c->backend == VFS_AUTO && c->fake_root)) {
+        return 0;
+    }
+    int r = vfs_enter_ns(v, c, e);
+    if (r < 0) {
+        return c->backend == VFS_AUTO ? 0 : r;
+    }
+    v->view = VIEW_KERNEL;
+    int fd = open_hidden(v, "/", O_PATH | O_DIRECTORY);
+    if (fd < 0) {
+        return err_set(e, fd, "root");
+    }
+    host_syscall(SYS_close, v->root);
+    r = set_true_root(v, fd);
+    if (r < 0) {
+        return err_set(e, r, "root");
+    }
+    host_syscall(SYS_chdir, inside ? cwd : "/");
+    return 1;
 }
 
 int
@@ -126,23 +154,32 @@ vfs_new(struct vfs **out, const struct vfs_config *c, struct err *e)
         err_set(e, r, "root %s", root);
         goto undo_alloc;
     }
-    r = v->view == VIEW_USER ? vfs_mount_defaults(v, e) : vfs_mount_add(v, MOUNT_PROC, "/proc", "/proc", false);
-    if (r < 0 && v->view == VIEW_USER) {
-        goto undo_alloc;
-    }
-    for (size_t i = 0; i < c->nbinds; i++) {
-        const struct vfs_bind *b = &c->binds[i];
-        r = vfs_mount_add(v, MOUNT_BIND, b->host, b->guest, b->read_only);
-        if (r < 0) {
-            err_set(e, r, "bind %s:%s", b->host, b->guest);
-            goto undo_alloc;
-        }
-    }
     if (c->fake_root) {
         fakeroot_init(v, c->uid, c->gid);
-        fake_open_table(v);
+        fake_open_table(v); /* while its host path can be reached */
     }
-    r = set_cwd(v, c, e);
+    if (v->view == VIEW_USER && (r = try_kernel_view(v, c, e)) < 0) {
+        goto undo_alloc;
+    }
+    if (v->view == VIEW_USER) {
+        r = vfs_mount_defaults(v, e);
+        for (size_t i = 0; r == 0 && i < c->nbinds; i++) {
+            const struct vfs_bind *b = &c->binds[i];
+            r = vfs_mount_add(v, MOUNT_BIND, b->host, b->guest, b->read_only);
+            if (r < 0) {
+                err_set(e, r, "bind %s:%s", b->host, b->guest);
+            }
+        }
+        if (r < 0) {
+            goto undo_alloc;
+        }
+    } else {
+        vfs_mount_add(v, MOUNT_PROC, "/proc", "/proc", false); /* a host without one has nothing to be shown */
+    }
+    r = vfs_start(v, e); /* once more: in a user namespace we may be somebody else */
+    if (r == 0) {
+        r = set_cwd(v, c, e);
+    }
     if (r < 0) {
         goto undo_alloc;
     }

@@ -126,11 +126,11 @@ vfs_scratch(struct vfs *v, const char *name, mode_t mode, char path[PATH_MAX])
     return r < 0 ? r : -EEXIST;
 }
 
-/* /dev of the guest. */
-static int
-mount_dev(struct vfs *v)
+const char *const vfs_devices[] = {"null", "zero", "full", "random", "urandom", "tty", "ptmx", NULL};
+
+void
+vfs_fill_dev(const char *dir)
 {
-    static const char *const devices[] = {"null", "zero", "full", "random", "urandom", "tty", "ptmx"};
     static const char *const links[][2] = {
         {"fd", "/proc/self/fd"},
         {"stdin", "/proc/self/fd/0"},
@@ -138,12 +138,8 @@ mount_dev(struct vfs *v)
         {"stderr", "/proc/self/fd/2"},
         {"core", "/proc/kcore"},
     };
-    char dir[PATH_MAX], path[PATH_MAX + NAME_MAX], guest[NAME_MAX];
+    char path[PATH_MAX + NAME_MAX];
     struct stat st;
-    int r = vfs_scratch(v, "dev", 0755, dir);
-    if (r < 0) {
-        return r;
-    }
     for (size_t i = 0; i < sizeof links / sizeof links[0]; i++) {
         snprintf(path, sizeof path, "%s/%s", dir, links[i][0]);
         host_syscall(SYS_symlinkat, links[i][1], AT_FDCWD, path);
@@ -153,14 +149,30 @@ mount_dev(struct vfs *v)
         snprintf(path, sizeof path, "%s/%s", dir, dirs[i]);
         host_syscall(SYS_mkdirat, AT_FDCWD, path, 0755);
     }
-    r = vfs_mount_add(v, MOUNT_TMPFS, dir, "/dev", false);
-    for (size_t i = 0; r == 0 && i < sizeof devices / sizeof devices[0]; i++) {
-        snprintf(path, sizeof path, "%s/%s", dir, devices[i]);
-        snprintf(guest, sizeof guest, "/dev/%s", devices[i]);
-        if (host_syscall(SYS_newfstatat, AT_FDCWD, guest, &st, 0) == 0) {
+    for (size_t i = 0; vfs_devices[i] != NULL; i++) {
+        snprintf(path, sizeof path, "/dev/%s", vfs_devices[i]);
+        if (host_syscall(SYS_newfstatat, AT_FDCWD, path, &st, 0) == 0) {
+            snprintf(path, sizeof path, "%s/%s", dir, vfs_devices[i]);
             host_syscall(SYS_mknodat, AT_FDCWD, path, S_IFREG | 0600, 0);
-            r = vfs_mount_add(v, MOUNT_BIND, guest, guest, false);
         }
+    }
+}
+
+/* /dev of the user view. */
+static int
+mount_dev(struct vfs *v)
+{
+    char dir[PATH_MAX], path[PATH_MAX];
+    int r = vfs_scratch(v, "dev", 0755, dir);
+    if (r < 0) {
+        return r;
+    }
+    vfs_fill_dev(dir);
+    r = vfs_mount_add(v, MOUNT_TMPFS, dir, "/dev", false);
+    for (size_t i = 0; r == 0 && vfs_devices[i] != NULL; i++) {
+        snprintf(path, sizeof path, "/dev/%s", vfs_devices[i]);
+        r = vfs_mount_add(v, MOUNT_BIND, path, path, false);
+        r = r == -ENOENT ? 0 : r;
     }
     if (r < 0) {
         return r;

@@ -164,6 +164,11 @@ int vfs_mount_remount(struct vfs *v, const char *guest, bool read_only);
 bool vfs_may_admin(struct task *t); /* the guest has CAP_SYS_ADMIN and CAP_SYS_CHROOT, as far as it is shown */
 /* What a container has: /proc, /sys, /dev, resolv.conf, hosts. */
 int vfs_mount_defaults(struct vfs *v, struct err *e);
+/* Devices of the host that the guest's /dev has, ended by NULL; and the rest of it, made in host directory dir. */
+extern const char *const vfs_devices[];
+void vfs_fill_dev(const char *dir);
+/* vfs_ns.c: make true_root_host the process's root, in namespaces of our own. */
+int vfs_enter_ns(struct vfs *v, const struct vfs_config *c, struct err *e);
 /* A new empty directory of ours, gone some time after the last process of this run: its path. */
 int vfs_scratch(struct vfs *v, const char *name, mode_t mode, char path[PATH_MAX]);
 /* The mount that host path `host` lies in; NULL: the root directory, or outside of all (*inside false). */

@@ -297,8 +297,12 @@ step(struct walk *w, const char *name, size_t len, char *after, struct vfs_at *a
     } else {
         int64_t fd = host_syscall(SYS_openat, w->cur, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (fd >= 0) {
+            struct stat st;
             move_to(w, (int)fd, true);
             w->rest = next;
+            if (strcmp(name, "proc") == 0 && stat_cur(w, &st) == 0) {
+                w->in_proc = st.st_dev == v->proc_dev; /* mounted by the host's kernel */
+            }
             return 0;
         }
         if (fd != -ENOTDIR && fd != -ELOOP) {
