@@ -1,8 +1,8 @@
 /*
  * vec.c - see vec.h
  *
- * What an instruction needs is known from its row's format and, for the sizes of memory accesses, its name. Random words are the
- * row's fixed bits and noise elsewhere, kept if the decoder says that they are that row: so no encoder is needed.
+ * What an instruction needs is known from its row's format and, for the sizes of memory accesses, its name. Random words
+ * are the row's fixed bits and noise elsewhere, kept if the decoder says that they are that row: so no encoder is needed.
  */
 #include "vec.h"
 
@@ -426,7 +426,7 @@ fill_operands(const struct making *m, uint64_t *out, const uint8_t *scratch, uin
     const unsigned width = operand_width(c->row->len == 2 ? m->base : c->row);
     const bool atomic = m->base->fmt == FMT_AMO || m->base->fmt == FMT_LR || m->base->fmt == FMT_AMOQ;
     const unsigned place = size ? (atomic ? rng_below(64 / size) * size : rng_below(64 - size + 1)) : 0;
-    uint64_t last_fp = 0, held[2] = {0, 0};
+    uint64_t last_fp = 0, last_int = 0, held[2] = {0, 0};
     const bool same_as_memory = one_in(2);
     unsigned olds = 0;
 
@@ -437,6 +437,10 @@ fill_operands(const struct making *m, uint64_t *out, const uint8_t *scratch, uin
         switch ((enum role)m->role[k]) {
         case ROLE_INT:
             out[k] = random_int();
+            if (one_in(6)) { /* near what it may be compared with */
+                out[k] = (one_in(2) ? last_int : (uint64_t)(int64_t)c->in.imm) + rng_below(3) - 1;
+            }
+            last_int = out[k];
             break;
         case ROLE_OLD: /* the compare value of amocas: as in memory, half of the time */
             out[k] = atomic && same_as_memory ? held[olds & 1] ^ (size < 8 ? rng() << (8 * size) : 0) : random_int();

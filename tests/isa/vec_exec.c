@@ -103,7 +103,10 @@ vec_exec_results(const struct vec_exec *x)
 void
 vec_exec_reset(struct vec_exec *x, const struct vec_row *r)
 {
-    memcpy(host(x, r->results), x->v->data + (r->results - VEC_DATA), r->results_end - r->results);
+    const uint64_t slack = 8192, top = VEC_DATA + x->v->data_size;
+    const uint64_t start = r->results - slack < VEC_DATA ? VEC_DATA : r->results - slack;
+    const uint64_t end = r->results_end + slack > top ? top : r->results_end + slack;
+    memcpy(host(x, start), x->v->data + (start - VEC_DATA), end - start);
 }
 
 /* Rows follow each other: the end of one is an ecall that asks for it (vec.c, emit_row_end). */

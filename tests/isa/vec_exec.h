@@ -34,7 +34,7 @@ const char *vec_exec_row(struct vec_exec *x, const struct vec_row *r, vec_run_fn
 /* Host address of the results. */
 const uint8_t *vec_exec_results(const struct vec_exec *x);
 
-/* Put back what the row's results and operands were before it ran. */
+/* Put back what the row's results, and what is near them, were before it ran: a wrong store may have missed them. */
 void vec_exec_reset(struct vec_exec *x, const struct vec_row *r);
 
 /* 2^38 bytes that belong to nobody, for a base other than 0. */
