@@ -7,6 +7,7 @@
  */
 #include "process/vfs_impl.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <linux/capability.h>
@@ -539,11 +540,37 @@ vfs_name_to_handle_at(struct task *t, int dirfd, const char *path, void *handle,
     return r;
 }
 
+/*
+ * A place that we mount on may be anything below, so the kind that its directory names is not what stat(2) shows:
+ * debootstrap leaves /proc a symlink, and find(1) goes astray when the two differ.
+ */
+static void
+show_places(const struct vfs *v, int fd, char *buf, int64_t n)
+{
+    struct stat dir = {0};
+    for (int64_t at = 0; at < n; at += ((struct dirent64 *)(void *)(buf + at))->d_reclen) {
+        struct dirent64 *e = (struct dirent64 *)(void *)(buf + at);
+        if (!vfs_mount_name(v, e->d_name, strlen(e->d_name))) {
+            continue;
+        }
+        if (dir.st_ino == 0 && host_syscall(SYS_fstat, fd, &dir) < 0) {
+            return;
+        }
+        const struct vfs_mount *m = vfs_mount_at(v, &dir, e->d_name);
+        if (m != NULL) {
+            e->d_type = m->is_dir ? DT_DIR : DT_UNKNOWN;
+        }
+    }
+}
+
 int64_t
 vfs_getdents64(struct task *t, int fd, void *buf, size_t len)
 {
-    if (!vfs_fd_ok(vfs_of(t), fd)) {
+    struct vfs *v = vfs_of(t);
+    if (!vfs_fd_ok(v, fd)) {
         return -EBADF;
     }
-    return procfs_hide_entries(vfs_of(t), fd, buf, host_syscall(SYS_getdents64, fd, buf, len));
+    int64_t n = host_syscall(SYS_getdents64, fd, buf, len);
+    show_places(v, fd, buf, n);
+    return procfs_hide_entries(v, fd, buf, n);
 }
