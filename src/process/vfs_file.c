@@ -43,13 +43,14 @@ open_at(struct task *t, struct vfs_at *at, int flags, mode_t mode)
 static int64_t
 open_create_fake(struct task *t, struct vfs_at *at, int flags, mode_t mode)
 {
+    bool unnamed = (flags & O_TMPFILE) == O_TMPFILE;
     for (int i = 0; i < 16; i++) {
-        int64_t r = open_at(t, at, flags | O_EXCL, fake_host_mode(S_IFREG, mode));
+        int64_t r = open_at(t, at, unnamed ? flags : flags | O_EXCL, fake_host_mode(S_IFREG, mode));
         if (r >= 0) {
             fake_created(vfs_of(t), (int)r, "", mode & 07777, 0);
             return r;
         }
-        if (r != -EEXIST || flags & O_EXCL) {
+        if (r != -EEXIST || flags & O_EXCL || unnamed) {
             return r;
         }
         r = open_at(t, at, flags & ~O_CREAT, 0);
@@ -122,12 +123,11 @@ lower_fd(int fd, int flags)
     return r;
 }
 
-int64_t
-vfs_openat(struct task *t, int dirfd, const char *path, int flags, mode_t mode)
+static int64_t
+openat_how(struct task *t, int dirfd, const char *path, int flags, mode_t mode, unsigned how)
 {
     struct vfs *v = vfs_of(t);
     struct vfs_at at;
-    unsigned how = 0;
     if (!(flags & O_NOFOLLOW) && (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL)) {
         how |= RESOLVE_FOLLOW;
     }
@@ -144,7 +144,8 @@ vfs_openat(struct task *t, int dirfd, const char *path, int flags, mode_t mode)
         r = procfs_open(t, &at, flags);
     } else if (at.read_only && ((flags & O_ACCMODE) != O_RDONLY || flags & (O_TRUNC | O_CREAT))) {
         r = open_read_only(t, &at, flags);
-    } else if (v->fake && flags & O_CREAT && fake_new_needs_record(v, S_IFREG, mode & 07777)) {
+    } else if (v->fake && (flags & O_CREAT || (flags & O_TMPFILE) == O_TMPFILE) &&
+               fake_new_needs_record(v, S_IFREG, mode & 07777)) {
         r = open_create_fake(t, &at, flags, mode);
     } else {
         r = open_at(t, &at, flags, mode);
@@ -158,12 +159,41 @@ vfs_openat(struct task *t, int dirfd, const char *path, int flags, mode_t mode)
 }
 
 int64_t
+vfs_openat(struct task *t, int dirfd, const char *path, int flags, mode_t mode)
+{
+    return openat_how(t, dirfd, path, flags, mode, 0);
+}
+
+/* What openat2(2) of Linux 6.12 takes. */
+#define OPEN_FLAGS                                                                                                   \
+    (O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_SYNC | O_ASYNC | O_DIRECT |       \
+     O_LARGEFILE | 0100000 | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_PATH | O_TMPFILE)
+#define RESOLVE_FLAGS                                                                                                \
+    (RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH | RESOLVE_IN_ROOT | RESOLVE_CACHED)
+#define OPEN_HOW_SIZE_VER0 24
+
+int64_t
 vfs_openat2(struct task *t, int dirfd, const char *path, const struct open_how *how, size_t size)
 {
+    const uint64_t scoped = RESOLVE_BENEATH | RESOLVE_IN_ROOT;
     if (path[0] != '/' && !vfs_fd_ok(vfs_of(t), dirfd)) {
         return -EBADF;
     }
-    return host_syscall_restartable(t, SYS_openat2, dirfd, path, how, size);
+    if (size < OPEN_HOW_SIZE_VER0) {
+        return -EINVAL;
+    }
+    /* Below a directory the kernel resolves as for us; and it says what is wrong with what it does not know. */
+    bool unknown = how->flags & ~(uint64_t)OPEN_FLAGS || how->resolve & ~(uint64_t)RESOLVE_FLAGS || size > OPEN_HOW_SIZE_VER0 ||
+                   how->mode & ~(uint64_t)07777 || (how->mode != 0 && !(how->flags & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY))));
+    bool asks = how->resolve != 0 && vfs_of(t)->view != VIEW_USER;
+    if (unknown || asks || how->resolve & scoped) {
+        return host_syscall_restartable(t, SYS_openat2, dirfd, path, how, size);
+    }
+    if (how->resolve & RESOLVE_CACHED) {
+        return -EAGAIN;
+    }
+    return openat_how(t, dirfd, path, (int)how->flags, (mode_t)how->mode,
+                      how->resolve & RESOLVE_NO_SYMLINKS ? RESOLVE_NOLINKS : 0);
 }
 
 int64_t

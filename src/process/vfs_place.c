@@ -253,8 +253,23 @@ vfs_addr_in(struct task *t, const void *addr, uint32_t len, bool create, struct 
     if (at.direct) {
         return 0;
     }
-    int n = at.name[0] == '\0' ? snprintf(un.sun_path, sizeof un.sun_path, "/proc/self/fd/%d", at.dir)
-                               : snprintf(un.sun_path, sizeof un.sun_path, "/proc/self/fd/%d/%s", at.dir, at.name);
+    /*
+     * A bound socket keeps the text for as long as it lives, for getsockname and for its peers: so it is told the whole
+     * host path, which vfs_addr_out() can turn back. Where that is too long the socket has a name that tells nothing.
+     */
+    char host[PATH_MAX];
+    int len_host = create && at.name[0] != '\0' && !at.busy ? vfs_host_path(at.dir, host) : -1;
+    size_t name_len = strlen(at.name);
+    if (len_host > 0 && (size_t)len_host + 1 + name_len < sizeof un.sun_path) {
+        host[len_host] = '/';
+        memcpy(host + len_host + 1, at.name, name_len + 1);
+        vfs_at_done(&at);
+        at.own = false;
+        at.name = host;
+    }
+    int n = at.name == host      ? snprintf(un.sun_path, sizeof un.sun_path, "%s", host)
+            : at.name[0] == '\0' ? snprintf(un.sun_path, sizeof un.sun_path, "/proc/self/fd/%d", at.dir)
+                                 : snprintf(un.sun_path, sizeof un.sun_path, "/proc/self/fd/%d/%s", at.dir, at.name);
     if (n < 0 || (size_t)n >= sizeof un.sun_path || at.read_only) {
         vfs_at_done(&at);
         return at.read_only ? -EROFS : -ENAMETOOLONG;
@@ -282,8 +297,28 @@ vfs_addr_done(struct task *t, struct vfs_addr *a, int64_t result)
 void
 vfs_addr_out(struct task *t, void *addr, size_t cap, uint32_t *len)
 {
-    (void)t;
-    (void)addr;
-    (void)cap;
-    (void)len;
+    const size_t head = offsetof(struct sockaddr_un, sun_path);
+    const struct vfs *v = vfs_of(t);
+    struct sockaddr_un un;
+    char host[sizeof un.sun_path + 1], guest[PATH_MAX];
+    if (v->view != VIEW_USER || *len <= head || *len > sizeof un || cap < *len) {
+        return;
+    }
+    memset(&un, 0, sizeof un);
+    memcpy(&un, addr, *len);
+    if (un.sun_family != AF_UNIX || un.sun_path[0] != '/') {
+        return;
+    }
+    memcpy(host, un.sun_path, *len - head);
+    host[*len - head] = '\0';
+    if (strncmp(host, "/proc/self/fd/", 14) == 0) {
+        strcpy(guest, strrchr(host, '/') + 1);
+    } else if (!vfs_guest_path(v, host, guest)) {
+        return;
+    }
+    size_t n = strlen(guest) + 1;
+    if (n <= sizeof un.sun_path && head + n <= cap) {
+        memcpy((char *)addr + head, guest, n);
+        *len = (uint32_t)(head + n);
+    }
 }
