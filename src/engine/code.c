@@ -62,6 +62,11 @@ code_space_contains(const struct engine *en, uint64_t host_addr)
 static void
 flags_set(struct engine *en, uint64_t start, uint64_t end, uint8_t flags)
 {
+    if ((flags & PAGE_MUTABLE) != 0 && start < end) {
+        for (uint64_t c = start / CODE_CHUNK; c <= (end - 1) / CODE_CHUNK; c++) {
+            en->may_change[c] = 1;
+        }
+    }
     for (uint64_t p = start / PAGE; p < end / PAGE; p++) {
         if (en->page_flags[p] != flags) { /* reading does not make the table's page real */
             __atomic_store_n(&en->page_flags[p], flags, __ATOMIC_RELAXED);
@@ -162,13 +167,12 @@ engine_code_invalidate(struct engine *en, uint64_t start, uint64_t end)
 void
 engine_code_sync(struct engine *en)
 {
-    const uint64_t *words = (const uint64_t *)(const void *)en->page_flags;
     const uint8_t both = PAGE_MUTABLE | PAGE_DECODED;
-    for (uint64_t w = 0; w < FLAGS_BYTES / 8; w++) {
-        if (words[w] == 0) {
+    for (uint64_t c = 0; c < GUEST_TOP / CODE_CHUNK; c++) {
+        if (!en->may_change[c]) {
             continue;
         }
-        for (uint64_t p = w * 8; p < w * 8 + 8; p++) {
+        for (uint64_t p = c * (CODE_CHUNK / PAGE); p < (c + 1) * (CODE_CHUNK / PAGE); p++) {
             if ((en->page_flags[p] & both) == both) {
                 engine_code_invalidate(en, p * PAGE, (p + 1) * PAGE);
             }

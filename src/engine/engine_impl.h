@@ -35,10 +35,14 @@ enum {
     PAGE_DECODED = 4, /* some slot of it is, or was, decoded */
 };
 
+/* Guest bytes that one byte of engine.may_change stands for. */
+#define CODE_CHUNK (UINT64_C(16) << 20)
+
 struct engine {
     struct engine_config cfg;
     char *slots;         /* into reserved: slot of guest address 0 */
     uint8_t *page_flags; /* own: GUEST_TOP / 4096 of them, untouched ones cost nothing */
+    uint8_t may_change[GUEST_TOP / CODE_CHUNK]; /* some page in there is, or was, PAGE_MUTABLE: fence.i looks there only */
     char *reserved;      /* own: the slots with a guard at each end, RESERVED_BYTES */
     atomic_int running;  /* harts inside engine_run */
 };
