@@ -124,7 +124,7 @@ lower_fd(int fd, int flags)
 }
 
 static int64_t
-openat_how(struct task *t, int dirfd, const char *path, int flags, mode_t mode, unsigned how)
+openat_once(struct task *t, int dirfd, const char *path, int flags, mode_t mode, unsigned how)
 {
     struct vfs *v = vfs_of(t);
     struct vfs_at at;
@@ -156,6 +156,23 @@ openat_how(struct task *t, int dirfd, const char *path, int flags, mode_t mode, 
         r = open_fake_device(t, r, flags);
     }
     return r > own ? lower_fd((int)r, flags) : r;
+}
+
+/*
+ * open(2), with `how` in addition to what the flags say. First as if the last component were no link, which saves asking:
+ * O_NOFOLLOW finds out.
+ */
+static int64_t
+openat_how(struct task *t, int dirfd, const char *path, int flags, mode_t mode, unsigned how)
+{
+    int64_t r = -ELOOP;
+    if (how == 0 && !(flags & (O_PATH | O_NOFOLLOW)) && vfs_of(t)->view == VIEW_USER && !vfs_of(t)->any_read_only) {
+        r = openat_once(t, dirfd, path, flags, mode, RESOLVE_UNCHECKED);
+        if (r != -ELOOP && !(r == -ENOTDIR && flags & O_DIRECTORY)) {
+            return r;
+        }
+    }
+    return openat_once(t, dirfd, path, flags, mode, how);
 }
 
 int64_t
@@ -260,11 +277,20 @@ vfs_fstatat(struct task *t, int dirfd, const char *path, struct stat *st, int fl
         }
         path = ".";
     }
-    int64_t r = vfs_resolve(t, dirfd, path, resolve_how(flags), &at);
+    unsigned how = resolve_how(flags);
+    int64_t r = vfs_resolve(t, dirfd, path, how | RESOLVE_UNCHECKED, &at);
     if (r < 0) {
         return r;
     }
     r = host_syscall(SYS_newfstatat, at.dir, at.name, st, at.flags | (flags & AT_NO_AUTOMOUNT));
+    if (r == 0 && S_ISLNK(st->st_mode) && how & RESOLVE_FOLLOW) {
+        vfs_at_done(&at);
+        r = vfs_resolve(t, dirfd, path, how, &at);
+        if (r < 0) {
+            return r;
+        }
+        r = host_syscall(SYS_newfstatat, at.dir, at.name, st, at.flags | (flags & AT_NO_AUTOMOUNT));
+    }
     if (r == 0 && vfs_of(t)->fake) {
         fake_stat(vfs_of(t), at.dir, at.name, !(at.flags & AT_SYMLINK_NOFOLLOW), st);
     }
@@ -287,11 +313,21 @@ vfs_statx(struct task *t, int dirfd, const char *path, int flags, unsigned mask,
         }
         return r;
     }
-    int64_t r = vfs_resolve(t, dirfd, path, resolve_how(flags), &at);
+    unsigned how = resolve_how(flags);
+    int host_flags = flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH);
+    int64_t r = vfs_resolve(t, dirfd, path, how | RESOLVE_UNCHECKED, &at);
     if (r < 0) {
         return r;
     }
-    r = host_syscall(SYS_statx, at.dir, at.name, (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) | at.flags, mask, stx);
+    r = host_syscall(SYS_statx, at.dir, at.name, host_flags | at.flags, mask, stx);
+    if (r == 0 && S_ISLNK(stx->stx_mode) && how & RESOLVE_FOLLOW) {
+        vfs_at_done(&at);
+        r = vfs_resolve(t, dirfd, path, how, &at);
+        if (r < 0) {
+            return r;
+        }
+        r = host_syscall(SYS_statx, at.dir, at.name, host_flags | at.flags, mask, stx);
+    }
     if (r == 0 && v->fake) {
         fake_statx(v, at.dir, at.name, !(at.flags & AT_SYMLINK_NOFOLLOW), stx);
     }

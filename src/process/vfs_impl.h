@@ -65,6 +65,7 @@ struct vfs {
     atomic_flag fake_lock; /* covers: changes of ids */
     struct fake_ids ids;
     uint32_t host_uid, host_gid;
+    bool no_getxattrat;  /* the host kernel is older than 6.13 */
     int owners_fd;       /* own: the side file; 0: none */
     struct slot *owners; /* own: its mapping; NULL: none */
 
@@ -132,6 +133,7 @@ enum {
     RESOLVE_CREATE = 4, /* with FOLLOW: what the last one leads to need not exist */
     RESOLVE_READ = 8,   /* the file is only read or examined: SYSROOT counts */
     RESOLVE_NOLINKS = 16, /* any symbolic link: ELOOP */
+    RESOLVE_UNCHECKED = 32, /* with FOLLOW: the last may be a link all the same; the caller's call will show it */
 };
 
 /* vfs.c: what both a new view and a loaded one have to find out. */

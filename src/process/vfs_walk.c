@@ -285,7 +285,7 @@ step(struct walk *w, const char *name, size_t len, char *after, struct vfs_at *a
             return end_at(w, at->buf, at);
         }
     }
-    if (last && !follow) {
+    if (last && (!follow || (w->how & RESOLVE_UNCHECKED && !trailing))) {
         return end_at(w, at->buf, at);
     }
     int64_t r = -EINVAL;
@@ -358,13 +358,18 @@ walk(struct walk *w, struct vfs_at *at)
 int
 vfs_walk(struct vfs *v, int dirfd, const char *path, unsigned how, struct vfs_at *at)
 {
-    struct walk w = {.v = v, .cur = v->root, .how = how};
+    struct walk w; /* most of it is path, which need not be cleared */
     struct stat st;
     size_t len = strlen(path);
     if (len >= PATH_MAX) {
         return -ENAMETOOLONG;
     }
     memcpy(w.path, path, len + 1);
+    w.v = v;
+    w.cur = v->root;
+    w.own = w.in_proc = w.steps = false;
+    w.links = 0;
+    w.how = how;
     w.rest = w.path;
     at->busy = false;
     at->node = PROC_PLAIN;
