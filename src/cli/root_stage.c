@@ -130,11 +130,13 @@ static int
 copy_host(int dirfd, const char *path, struct err *e)
 {
     size_t len;
+    struct stat st;
     char *text = file_read(AT_FDCWD, path, &len, NULL);
     if (text == NULL) {
         return 0;
     }
-    int code = file_write(dirfd, path + 1, 0644, text, len, e);
+    mode_t mode = stat(path, &st) == 0 ? st.st_mode & 0777 : 0644;
+    int code = file_write(dirfd, path + 1, mode, text, len, e);
     free(text);
     return code;
 }
