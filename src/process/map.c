@@ -367,7 +367,7 @@ mremap_locked(struct map *m, gva_t old, uint64_t old_len, uint64_t new_len, int 
     }
     old_len = PAGE_UP(old_len);
     new_len = PAGE_UP(new_len);
-    if (flags & MREMAP_FIXED) {
+    if (flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) {
         if ((fixed & (GUEST_PAGE - 1)) != 0 || fixed > GUEST_TASK_TOP || new_len > GUEST_TASK_TOP - fixed ||
             (fixed < old + old_len && old < fixed + new_len)) {
             return -EINVAL;
@@ -385,7 +385,9 @@ mremap_locked(struct map *m, gva_t old, uint64_t old_len, uint64_t new_len, int 
         return -EFAULT;
     }
     if (flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) {
-        gva_t to = flags & MREMAP_FIXED ? fixed : map_find_hole(m, new_len, GUEST_PAGE);
+        /* For MREMAP_DONTUNMAP alone the address is a hint. */
+        bool take = (flags & MREMAP_FIXED) || (fixed >= GUEST_MIN_ADDR && map_is_free(m, fixed, fixed + new_len));
+        gva_t to = take ? fixed : map_find_hole(m, new_len, GUEST_PAGE);
         return to == 0 ? -ENOMEM : move(m, r, old, old_len, new_len, flags, to);
     }
     if (old_len != 0 && new_len <= old_len) {

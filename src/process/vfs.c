@@ -232,7 +232,7 @@ vfs_fd_hide(struct vfs *v, int fd)
     return (int)r;
 }
 
-/* SYSROOT/path in at->buf if there is such a file. */
+/* SYSROOT/path in at->buf if there is such a file. Directories are the host's: who lists / wants to see that. */
 static bool
 in_sysroot(const struct vfs *v, const char *path, struct vfs_at *at)
 {
@@ -242,7 +242,8 @@ in_sysroot(const struct vfs *v, const char *path, struct vfs_at *at)
     }
     memcpy(at->buf, v->sysroot, len);
     memcpy(at->buf + len, path, path_len + 1);
-    return host_syscall(SYS_faccessat2, AT_FDCWD, at->buf, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+    struct stat st;
+    return host_syscall(SYS_newfstatat, AT_FDCWD, at->buf, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode);
 }
 
 /*
