@@ -10,6 +10,8 @@
 
 #include "process/task.h"
 
+struct iovec;
+
 enum arg_kind {
 #define VAL(kind)  ARG_##kind,
 #define FLAG(kind) ARG_##kind,
@@ -37,6 +39,13 @@ struct syscall_row {
     uint8_t args[6]; /* enum arg_kind */
 };
 
+/*
+ * Make the host's arguments of the guest's, for a call that passes to the host. iov[IOV_MAX] is where a vector goes. 0, or
+ * the error that the call shall have.
+ */
+int64_t syscall_convert(struct task *t, const struct syscall_row *row, const uint64_t a[6], uint64_t out[6],
+                        struct iovec *iov);
+
 /* The row of a number; NULL if it has none. */
 const struct syscall_row *syscall_find(uint64_t nr);
 
@@ -46,17 +55,9 @@ const struct syscall_row *syscall_find(uint64_t nr);
  */
 void syscall_execute(struct task *t);
 
-/*
- * Copies of the guest's iovecs, with host addresses, into out[count], count at most IOV_MAX. 0, -EINVAL or -EFAULT as
- * readv(2) has it.
- */
-struct iovec;
-int64_t syscall_iovec(struct iovec *out, gva_t from, uint64_t count);
-
 /* --strace: one line, after the call; `ret` as the guest gets it. Calls that do not return are shown before (done false). */
 void strace_call(struct task *t, const struct syscall_row *row, const uint64_t a[6], int64_t ret, bool done);
 
-struct iovec;
 
 /*
  * Copies of the guest's iovecs at `from`, with host addresses, into out[count]. The kernel's own check of an address knows
