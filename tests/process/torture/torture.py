@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""torture.py [--every N] [--opt O...] [--engines E...] - GCC's gcc.c-torture/execute under doppel
+"""torture.py [--every N] [--opt O...] [--engines E...] [--options ARGS] - GCC's gcc.c-torture/execute under doppel
 
 The cases come from Debian's gcc-12-source; each is a C program that aborts or exits with another status than 0 if the
 machine got something wrong. They are compiled for riscv64, static, and run under the reference QEMU and under doppel
@@ -168,6 +168,7 @@ def main():
     a.add_argument("--every", type=int, default=1)
     a.add_argument("--opt", action="append")
     a.add_argument("--engines", default="switch,indirect,predecoded,threaded")
+    a.add_argument("--options", default="", help="more options for doppel run")
     o = a.parse_args()
     engines = o.engines.split(",")
 
@@ -204,7 +205,7 @@ def main():
             return
         for e in engines:
             key = "%s-%s" % (case.key, e)
-            status = 0 if key in seen else passes([env["DOPPEL"], "run", "--engine=" + e, exe], LIMIT, OUT + "/tmp")
+            status = 0 if key in seen else passes([env["DOPPEL"], "run", "--engine=" + e] + o.options.split() + [exe], LIMIT, OUT + "/tmp")
             with lock:
                 if status == 0:
                     if key not in seen:
