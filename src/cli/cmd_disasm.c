@@ -78,9 +78,9 @@ disassemble(const uint8_t *p, size_t left, uint64_t pc, ext_set exts, char text[
         snprintf(text, TEXT_MAX, ".byte\t0x%s", hex);
     } else if (left >= 2 && len < listed_len(half(p))) {
         snprintf(text, TEXT_MAX, ".short\t0x%s", hex);
-    } else if (len <= 4) {
+    } else if ((half(p) & 0x1f) != 0x1f) {
         isa_disasm(half(p) | (len == 4 ? half(p + 2) << 16 : 0), pc, exts, text);
-    } else {
+    } else { /* longer than any instruction there is */
         snprintf(text, TEXT_MAX, ".insn\t%zu, 0x%s", len, hex);
     }
     return len;
