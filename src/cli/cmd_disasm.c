@@ -9,10 +9,10 @@
  */
 #include "cli/cli.h"
 #include "cli/elf_code.h"
+#include "cli/listing.h"
 
 #include "isa/isa.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -23,19 +23,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { TEXT_MAX = 256, RANGES_MAX = 4096, SHOWN_MAX = 20 };
-
-/*
- * objdump's listing, read along with ours. `text` is normal: no remarks, symbols or trailing blanks; targets with 0x.
- */
-struct listing {
-    FILE *file;
-    bool have;    /* the fields below are a line not yet used */
-    bool skipped; /* "..." stood before it: zero bytes left out */
-    uint64_t addr;
-    char text[TEXT_MAX];
-    uint64_t words, differ, unknown;
-};
+enum { RANGES_MAX = 4096 };
 
 /* How long objdump takes an instruction to be: it also knows the reserved lengths of 48 bits and more. */
 static size_t
@@ -61,7 +49,7 @@ half(const uint8_t *p)
 
 /* One instruction, or what is left of one at the end of a range. Returns its length; hex is its bytes as a number. */
 static size_t
-disassemble(const uint8_t *p, size_t left, uint64_t pc, ext_set exts, char text[TEXT_MAX], char hex[64])
+disassemble(const uint8_t *p, size_t left, uint64_t pc, ext_set exts, char text[LISTING_TEXT_MAX], char hex[64])
 {
     size_t len = left < 2 ? 1 : listed_len(half(p));
     char *out = hex;
@@ -75,95 +63,15 @@ disassemble(const uint8_t *p, size_t left, uint64_t pc, ext_set exts, char text[
     }
     if (len == 1) {
         sprintf(hex, "%02x", p[0]);
-        snprintf(text, TEXT_MAX, ".byte\t0x%s", hex);
+        snprintf(text, LISTING_TEXT_MAX, ".byte\t0x%s", hex);
     } else if (left >= 2 && len < listed_len(half(p))) {
-        snprintf(text, TEXT_MAX, ".short\t0x%s", hex);
+        snprintf(text, LISTING_TEXT_MAX, ".short\t0x%s", hex);
     } else if ((half(p) & 0x1f) != 0x1f) {
         isa_disasm(half(p) | (len == 4 ? half(p + 2) << 16 : 0), pc, exts, text);
     } else { /* longer than any instruction there is */
-        snprintf(text, TEXT_MAX, ".insn\t%zu, 0x%s", len, hex);
+        snprintf(text, LISTING_TEXT_MAX, ".insn\t%zu, 0x%s", len, hex);
     }
     return len;
-}
-
-/* Bring objdump's text into our form, in place. */
-static void
-normalise(char *text)
-{
-    char *symbol = strstr(text, " <");
-    char *remark = strstr(text, " #");
-
-    if (remark != NULL) {
-        *remark = 0;
-    }
-    if (symbol != NULL && (remark == NULL || symbol < remark)) {
-        char *target = symbol;
-        while (target > text && isxdigit((unsigned char)target[-1])) {
-            target--;
-        }
-        *symbol = 0;
-        memmove(target + 2, target, strlen(target) + 1);
-        memcpy(target, "0x", 2);
-    }
-    for (size_t n = strlen(text); n > 0 && isspace((unsigned char)text[n - 1]); n--) {
-        text[n - 1] = 0;
-    }
-}
-
-static bool
-listing_next(struct listing *l)
-{
-    char line[1024];
-
-    while (!l->have && fgets(line, sizeof line, l->file) != NULL) {
-        char *end;
-        if (strstr(line, "\t...") != NULL) {
-            l->skipped = true;
-            continue;
-        }
-        l->addr = strtoull(line, &end, 16);
-        char *tab = end > line && *end == ':' ? strchr(end + 2, '\t') : NULL;
-        if (tab != NULL) {
-            snprintf(l->text, sizeof l->text - 4, "%s", tab + 1);
-            normalise(l->text);
-            l->have = true;
-        }
-    }
-    return l->have;
-}
-
-static void
-differ(struct listing *l, uint64_t pc, const char *hex, const char *ours, const char *theirs)
-{
-    if (l->differ++ < SHOWN_MAX) {
-        printf("%" PRIx64 " %s: doppel '%s', objdump '%s'\n", pc, hex, ours, theirs);
-    }
-}
-
-static void
-compare(struct listing *l, uint64_t pc, const char *hex, const char *ours)
-{
-    l->words++;
-    while (listing_next(l) && l->addr < pc) {
-        differ(l, l->addr, "-", "(no instruction)", l->text);
-        l->have = l->skipped = false;
-    }
-    if (!l->have || l->addr > pc) {
-        /* Only zeros may have been left out of the listing. */
-        if (!l->skipped || strspn(hex, "0") != strlen(hex)) {
-            differ(l, pc, hex, ours, "(no line)");
-        }
-        return;
-    }
-    l->have = l->skipped = false;
-    if (strcmp(ours, l->text) == 0) {
-        return;
-    }
-    if (strncmp(ours, ".insn", 5) == 0 && l->text[0] == 'v') {
-        l->unknown++; /* the vector extension, which has no rows yet */
-        return;
-    }
-    differ(l, pc, hex, ours, l->text);
 }
 
 static void
@@ -173,11 +81,11 @@ walk(const struct code_range *r, ext_set exts, struct listing *l)
         printf("\nDisassembly of section %s:\n\n", r->name);
     }
     for (size_t at = 0; at < r->size;) {
-        char text[TEXT_MAX], hex[64];
+        char text[LISTING_TEXT_MAX], hex[64];
         uint64_t pc = r->addr + at;
         at += disassemble(r->data + at, r->size - at, pc, exts, text, hex);
         if (l != NULL) {
-            compare(l, pc, hex, text);
+            listing_compare(l, pc, hex, text);
         } else {
             printf("%8" PRIx64 ":\t%-20s\t%s\n", pc, hex, text);
         }
@@ -319,14 +227,11 @@ cmd_disasm(int argc, char **argv)
         return cli_error(CMD_disasm, "%s: %s", listing, strerror(errno));
     }
     int status = disasm_file(argv[o.next], &how, &l);
-    while (status == 0 && listing_next(&l)) {
-        differ(&l, l.addr, "-", "(no instruction)", l.text);
-        l.have = false;
-    }
-    fclose(l.file);
     if (status == 0) {
+        listing_end(&l);
         printf("words %" PRIu64 ", differ %" PRIu64 ", unknown %" PRIu64 "\n", l.words, l.differ, l.unknown);
         status = l.differ != 0;
     }
+    fclose(l.file);
     return status;
 }
