@@ -3,8 +3,8 @@
  *
  * covers: src/isa/decode.c src/isa/disasm.c src/isa/csr.c
  *
- * Input: the extension set (8 bytes), then instructions. Whatever they are, operands stay in range (engines use them
- * as indices), and the text ends within its buffer.
+ * Input: the extension set (8 bytes), then instructions. Whatever they are, operands stay in range
+ * (engines use them as indices), and the text ends within its buffer.
  */
 #include "base/check.h"
 #include "isa/isa.h"

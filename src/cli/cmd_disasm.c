@@ -1,11 +1,13 @@
 /*
  * cmd_disasm.c - doppel disasm: riscv64 code as text, and how far that text is objdump's
  *
- * Output is laid out as objdump -d's. --compare holds every word against such output, made by GNU objdump 2.44, an
- * independent decoder. Names of symbols and objdump's "# address" remarks are left out of the comparison.
+ * Output is laid out as objdump -d's. --compare holds every word against such output, made by GNU
+ * objdump 2.44, an independent decoder. Names of symbols and objdump's "# address" remarks are left
+ * out of the comparison.
  *
- * As objdump does, an ELF file is read with the extensions that its attributes name, RV64GC if they name none: what one
- * extension calls pause is a fence without it. Words and raw files are read with all.
+ * As objdump does, an ELF file is read with the extensions that its attributes name, RV64GC if they
+ * name none: what one extension calls pause is a fence without it. Words and raw files are read
+ * with all.
  */
 #include "cli/cli.h"
 #include "cli/elf_code.h"
@@ -25,7 +27,8 @@
 
 enum { RANGES_MAX = 4096 };
 
-/* How long objdump takes an instruction to be: it also knows the reserved lengths of 48 bits and more. */
+/* How long objdump takes an instruction to be: it also knows the reserved lengths of 48 bits and
+ * more. */
 static size_t
 listed_len(unsigned low)
 {
@@ -47,9 +50,11 @@ half(const uint8_t *p)
     return (unsigned)p[0] | (unsigned)p[1] << 8;
 }
 
-/* One instruction, or what is left of one at the end of a range. Returns its length; hex is its bytes as a number. */
+/* One instruction, or what is left of one at the end of a range. Returns its length; hex is its
+ * bytes as a number. */
 static size_t
-disassemble(const uint8_t *p, size_t left, uint64_t pc, ext_set exts, char text[LISTING_TEXT_MAX], char hex[64])
+disassemble(const uint8_t *p, size_t left, uint64_t pc, ext_set exts, char text[LISTING_TEXT_MAX],
+            char hex[64])
 {
     size_t len = left < 2 ? 1 : listed_len(half(p));
     char *out = hex;
@@ -207,11 +212,12 @@ cmd_disasm(int argc, char **argv)
         for (int i = o.next; i < argc; i++) {
             char text[ISA_DISASM_MAX];
             if (!is_hex(argv[i], &w)) {
-                return cli_error(CMD_disasm, "%s is not a word of 4 or 8 hexadecimal digits", argv[i]);
+                return cli_error(CMD_disasm, "%s is not a word of 4 or 8 hexadecimal digits",
+                                 argv[i]);
             }
             unsigned len = isa_disasm(w, how.base, ISA_ALL, text);
-            printf("%8" PRIx64 ":\t%0*" PRIx32 "%*s\t%s\n", how.base, (int)len * 2, len == 2 ? w & 0xffff : w,
-                   20 - (int)len * 2, "", text);
+            printf("%8" PRIx64 ":\t%0*" PRIx32 "%*s\t%s\n", how.base, (int)len * 2,
+                   len == 2 ? w & 0xffff : w, 20 - (int)len * 2, "", text);
             how.base += len;
         }
         return 0;
@@ -229,7 +235,8 @@ cmd_disasm(int argc, char **argv)
     int status = disasm_file(argv[o.next], &how, &l);
     if (status == 0) {
         listing_end(&l);
-        printf("words %" PRIu64 ", differ %" PRIu64 ", unknown %" PRIu64 "\n", l.words, l.differ, l.unknown);
+        printf("words %" PRIu64 ", differ %" PRIu64 ", unknown %" PRIu64 "\n", l.words, l.differ,
+               l.unknown);
         status = l.differ != 0;
     }
     fclose(l.file);

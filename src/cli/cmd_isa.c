@@ -1,5 +1,6 @@
 /*
- * cmd_isa.c - doppel isa: what doppel knows of RISC-V, as text or JSON, and whether that can be virtualized
+ * cmd_isa.c - doppel isa: what doppel knows of RISC-V, as text or JSON, and whether that can be
+ * virtualized
  */
 #include "cli/cli.h"
 
@@ -11,8 +12,8 @@
 #include <strings.h>
 
 /*
- * The encoding, most significant bit first: 0, 1, or . for an operand. Cut where fields usually meet: 31:25 24:20 19:15
- * 14:12 11:7 6:0, and 15:13 12 11:7 6:2 1:0.
+ * The encoding, most significant bit first: 0, 1, or . for an operand. Cut where fields usually
+ * meet: 31:25 24:20 19:15 14:12 11:7 6:0, and 15:13 12 11:7 6:2 1:0.
  */
 static void
 pattern(const struct insn_row *r, char out[48])
@@ -73,9 +74,10 @@ list_insns(const char *only, bool json)
         pattern(r, bits);
         dotted(r->name, name);
         if (json) {
-            printf("%s\n  {\"name\": \"%s\", \"bytes\": %u, \"match\": %" PRIu32 ", \"mask\": %" PRIu32
-                   ", \"extension\": \"%s\", \"class\": \"%s\"}",
-                   shown ? "," : "", name, r->len, r->match, r->mask, shown_ext(r->ext), isa_class_name(r->cls));
+            printf("%s\n  {\"name\": \"%s\", \"bytes\": %u, \"match\": %" PRIu32
+                   ", \"mask\": %" PRIu32 ", \"extension\": \"%s\", \"class\": \"%s\"}",
+                   shown ? "," : "", name, r->len, r->match, r->mask, shown_ext(r->ext),
+                   isa_class_name(r->cls));
         } else {
             printf("%-16s %-38s %-12s %s\n", name, bits, shown_ext(r->ext), isa_class_name(r->cls));
         }
@@ -97,20 +99,23 @@ list_csrs(const char *only, bool json)
             continue;
         }
         if (json) {
-            printf("%s\n  {\"number\": %u, \"name\": \"%s\", \"level\": \"%s\", \"access\": \"%s\", \"extension\": "
+            printf("%s\n  {\"number\": %u, \"name\": \"%s\", \"level\": \"%s\", \"access\": "
+                   "\"%s\", \"extension\": "
                    "\"%s\", \"class\": \"%s\"}",
-                   shown ? "," : "", r->number, r->name, levels[isa_csr_level(r->number)], access, shown_ext(r->ext),
-                   isa_class_name(r->cls));
-        } else {
-            printf("0x%03x %-16s %-10s %s %-12s %s\n", r->number, r->name, levels[isa_csr_level(r->number)], access,
+                   shown ? "," : "", r->number, r->name, levels[isa_csr_level(r->number)], access,
                    shown_ext(r->ext), isa_class_name(r->cls));
+        } else {
+            printf("0x%03x %-16s %-10s %s %-12s %s\n", r->number, r->name,
+                   levels[isa_csr_level(r->number)], access, shown_ext(r->ext),
+                   isa_class_name(r->cls));
         }
         shown++;
     }
     return shown;
 }
 
-/* A run of rows that share extension and gate: "hpmcounter3 … hpmcounter31". Pass ext < 0 to end the last one. */
+/* A run of rows that share extension and gate: "hpmcounter3 … hpmcounter31". Pass ext < 0 to end
+ * the last one. */
 struct run {
     int ext;
     char first[32], last[32];
@@ -156,14 +161,17 @@ theorem(bool json)
     bool holds = isa_popek(isa_rows, isa_row_count, isa_csrs, isa_csr_count, &v);
 
     if (json) {
-        printf("{\"holds\": %s, \"innocuous\": %zu, \"privileged\": %zu, \"gated\": %zu, \"critical\": %zu}",
+        printf("{\"holds\": %s, \"innocuous\": %zu, \"privileged\": %zu, \"gated\": %zu, "
+               "\"critical\": %zu}",
                holds ? "true" : "false", v.innocuous, v.privileged, v.gated, v.critical);
         return;
     }
-    printf("%zu instructions and %zu CSRs: %zu innocuous, %zu privileged, %zu gated, %zu critical\n", isa_row_count,
-           isa_csr_count, v.innocuous, v.privileged, v.gated, v.critical);
+    printf(
+        "%zu instructions and %zu CSRs: %zu innocuous, %zu privileged, %zu gated, %zu critical\n",
+        isa_row_count, isa_csr_count, v.innocuous, v.privileged, v.gated, v.critical);
     if (!holds) {
-        printf("Popek and Goldberg: sensitive ⊆ privileged: does not hold; sensitive, and never trap in user mode:\n");
+        printf("Popek and Goldberg: sensitive ⊆ privileged: does not hold; sensitive, and never "
+               "trap in user mode:\n");
         name_rows(CLASS_CONTROL);
         name_rows(CLASS_BEHAVIOUR);
         return;

@@ -1,7 +1,8 @@
 /*
  * elf_code.c - where the code of an ELF file is
  *
- * ELF-64 object file format; riscv-elf-psabi. Headers are copied out before use, since a file need not align them.
+ * ELF-64 object file format; riscv-elf-psabi. Headers are copied out before use, since a file need
+ * not align them.
  */
 #include "cli/elf_code.h"
 
@@ -34,8 +35,8 @@ entry(const struct file *f, uint64_t table, uint64_t i, void *out, size_t size)
 }
 
 static int
-add(const struct file *f, const char *name, uint64_t addr, uint64_t off, uint64_t size, struct code_range *out, int max,
-    int n)
+add(const struct file *f, const char *name, uint64_t addr, uint64_t off, uint64_t size,
+    struct code_range *out, int max, int n)
 {
     if (!inside(f, off, size)) {
         return -1;
@@ -75,7 +76,8 @@ elf_code(const uint8_t *file, size_t size, struct code_range *out, int max, stru
     if (!entry(&f, 0, 0, &eh, sizeof eh) || memcmp(eh.e_ident, ELFMAG, SELFMAG) != 0) {
         return err_set(e, 0, "not an ELF file");
     }
-    if (eh.e_ident[EI_CLASS] != ELFCLASS64 || eh.e_ident[EI_DATA] != ELFDATA2LSB || eh.e_machine != EM_RISCV) {
+    if (eh.e_ident[EI_CLASS] != ELFCLASS64 || eh.e_ident[EI_DATA] != ELFDATA2LSB ||
+        eh.e_machine != EM_RISCV) {
         return err_set(e, 0, "not a little-endian riscv64 ELF file");
     }
     uint64_t shnum = eh.e_shnum, shstrndx = eh.e_shstrndx;
@@ -141,8 +143,8 @@ word(const uint8_t *p)
 }
 
 /*
- * 'A', length, "riscv", then blocks: tag (1: the whole file), length, attributes. An attribute of odd tag is a string, of
- * even tag a number.
+ * 'A', length, "riscv", then blocks: tag (1: the whole file), length, attributes. An attribute of
+ * odd tag is a string, of even tag a number.
  */
 static const char *
 arch_of_attributes(const uint8_t *p, size_t size)
@@ -151,7 +153,8 @@ arch_of_attributes(const uint8_t *p, size_t size)
     static const char vendor[] = "riscv";
     const size_t head = 5 + sizeof vendor;
 
-    if (size < head + 5 || p[0] != 'A' || memcmp(p + 5, vendor, sizeof vendor) != 0 || p[head] != TAG_FILE) {
+    if (size < head + 5 || p[0] != 'A' || memcmp(p + 5, vendor, sizeof vendor) != 0 ||
+        p[head] != TAG_FILE) {
         return NULL;
     }
     uint32_t len = word(p + head + 1);

@@ -17,8 +17,8 @@ struct code_range {
 };
 
 /*
- * Find the executable sections of a little-endian riscv64 ELF file, or its executable segments if it has no sections.
- * The file may be anything: whatever points outside it is refused.
+ * Find the executable sections of a little-endian riscv64 ELF file, or its executable segments if
+ * it has no sections. The file may be anything: whatever points outside it is refused.
  *
  * return  how many there are (at most `max` are stored), or -errno with *e set
  */

@@ -11,7 +11,8 @@
 enum { LISTING_TEXT_MAX = 256 };
 
 /*
- * objdump's listing, read along with ours. `text` is normal: no remarks, symbols or trailing blanks; targets with 0x.
+ * objdump's listing, read along with ours. `text` is normal: no remarks, symbols or trailing
+ * blanks; targets with 0x.
  */
 struct listing {
     FILE *file;   /* own: the caller's to close */
@@ -22,7 +23,8 @@ struct listing {
     uint64_t words, differ, unknown;
 };
 
-/* Hold one instruction of ours against the listing; `hex` is its bytes as a number. Prints the first differences. */
+/* Hold one instruction of ours against the listing; `hex` is its bytes as a number. Prints the
+ * first differences. */
 void listing_compare(struct listing *l, uint64_t pc, const char *hex, const char *ours);
 
 /* Whatever the listing still holds is missing from ours. */

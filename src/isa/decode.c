@@ -1,10 +1,11 @@
 /*
  * decode.c - from an instruction word to its operands
  *
- * Unprivileged ISA §2.2 (formats of 32-bit encodings), §"C" (16-bit). A word is looked up in a bucket: for 32 bits by
- * opcode and funct3, for 16 bits by quadrant and funct3. A bucket lists its rows with the most specific mask first,
- * so a hint or an alias with fewer free bits wins over the general encoding. The buckets are made from insn.def by
- * the first call; making them twice at once is harmless (same values), so no lock.
+ * Unprivileged ISA §2.2 (formats of 32-bit encodings), §"C" (16-bit). A word is looked up in a
+ * bucket: for 32 bits by opcode and funct3, for 16 bits by quadrant and funct3. A bucket lists its
+ * rows with the most specific mask first, so a hint or an alias with fewer free bits wins over the
+ * general encoding. The buckets are made from insn.def by the first call; making them twice at once
+ * is harmless (same values), so no lock.
  */
 #include "isa/isa.h"
 
@@ -20,14 +21,14 @@ enum {
 };
 
 const struct insn_row isa_rows[] = {
-#define INSN(name, match, mask, fmt, ext, cls) \
+#define INSN(name, match, mask, fmt, ext, cls)                                                     \
     {#name, match, mask, OP_##name, FMT_##fmt, EXT_##ext, CLASS_##cls, 4},
 #define INSN16(name, match, mask, fmt, ext, base)
 #include "isa/insn.def"
 #undef INSN
 #undef INSN16
 #define INSN(name, match, mask, fmt, ext, cls)
-#define INSN16(name, match, mask, fmt, ext, base) \
+#define INSN16(name, match, mask, fmt, ext, base)                                                  \
     {#name, match, mask, OP_##base, FMT_##fmt, EXT_##ext, CLASS_OF_##base, 2},
 #include "isa/insn.def"
 #undef INSN
@@ -37,7 +38,7 @@ const size_t isa_row_count = sizeof isa_rows / sizeof isa_rows[0];
 #define ROWS (sizeof isa_rows / sizeof isa_rows[0])
 
 /* 32-bit: opcode[6:2] << 3 | funct3, 256 of them; 16-bit: 256 + (quadrant << 3 | funct3). */
-#define BUCKETS (256 + 24)
+#define BUCKETS         (256 + 24)
 #define BUCKET_ROWS_MAX (8 * ROWS)
 
 static struct {
@@ -120,7 +121,8 @@ static bool
 operands16(uint32_t w, unsigned fmt, struct insn *o)
 {
     const uint8_t r7 = (uint8_t)bits(w, 11, 7), r2 = (uint8_t)bits(w, 6, 2); /* full registers */
-    const uint8_t rh = (uint8_t)(8 + bits(w, 9, 7)), rl = (uint8_t)(8 + bits(w, 4, 2)); /* x8..x15 */
+    const uint8_t rh = (uint8_t)(8 + bits(w, 9, 7)),
+                  rl = (uint8_t)(8 + bits(w, 4, 2)); /* x8..x15 */
     const int32_t uld = (int32_t)(bits(w, 12, 10) << 3 | bits(w, 6, 5) << 6);
     const int32_t ulw = (int32_t)(bits(w, 12, 10) << 3 | bits(w, 6, 6) << 2 | bits(w, 5, 5) << 6);
     const int32_t ulb = (int32_t)(bits(w, 6, 6) | bits(w, 5, 5) << 1);
@@ -134,7 +136,8 @@ operands16(uint32_t w, unsigned fmt, struct insn *o)
     case FMT_CIW:
         o->rd = rl;
         o->rs1 = 2;
-        o->imm = (int32_t)(bits(w, 12, 11) << 4 | bits(w, 10, 7) << 6 | bits(w, 6, 6) << 2 | bits(w, 5, 5) << 3);
+        o->imm = (int32_t)(bits(w, 12, 11) << 4 | bits(w, 10, 7) << 6 | bits(w, 6, 6) << 2 |
+                           bits(w, 5, 5) << 3);
         return o->imm != 0;
     case FMT_CLD:
         o->rd = rl, o->rs1 = rh, o->imm = uld;
@@ -174,8 +177,8 @@ operands16(uint32_t w, unsigned fmt, struct insn *o)
         return o->imm != 0;
     case FMT_C16SP:
         o->rd = o->rs1 = 2;
-        o->imm = sext(bits(w, 12, 12) << 9 | bits(w, 6, 6) << 4 | bits(w, 5, 5) << 6 | bits(w, 4, 3) << 7 |
-                          bits(w, 2, 2) << 5,
+        o->imm = sext(bits(w, 12, 12) << 9 | bits(w, 6, 6) << 4 | bits(w, 5, 5) << 6 |
+                          bits(w, 4, 3) << 7 | bits(w, 2, 2) << 5,
                       10);
         return o->imm != 0;
     case FMT_CSHR:
@@ -197,14 +200,15 @@ operands16(uint32_t w, unsigned fmt, struct insn *o)
         o->rd = o->rs1 = rh, o->imm = -1;
         return true;
     case FMT_CJ:
-        o->imm = sext(bits(w, 12, 12) << 11 | bits(w, 11, 11) << 4 | bits(w, 10, 9) << 8 | bits(w, 8, 8) << 10 |
-                          bits(w, 7, 7) << 6 | bits(w, 6, 6) << 7 | bits(w, 5, 3) << 1 | bits(w, 2, 2) << 5,
+        o->imm = sext(bits(w, 12, 12) << 11 | bits(w, 11, 11) << 4 | bits(w, 10, 9) << 8 |
+                          bits(w, 8, 8) << 10 | bits(w, 7, 7) << 6 | bits(w, 6, 6) << 7 |
+                          bits(w, 5, 3) << 1 | bits(w, 2, 2) << 5,
                       12);
         return true;
     case FMT_CB:
         o->rs1 = rh;
-        o->imm = sext(bits(w, 12, 12) << 8 | bits(w, 11, 10) << 3 | bits(w, 6, 5) << 6 | bits(w, 4, 3) << 1 |
-                          bits(w, 2, 2) << 5,
+        o->imm = sext(bits(w, 12, 12) << 8 | bits(w, 11, 10) << 3 | bits(w, 6, 5) << 6 |
+                          bits(w, 4, 3) << 1 | bits(w, 2, 2) << 5,
                       9);
         return true;
     case FMT_CSLLI:
@@ -252,7 +256,8 @@ rm_is_reserved(unsigned rm)
 static bool
 operands32(uint32_t w, unsigned fmt, struct insn *o)
 {
-    const uint8_t rd = (uint8_t)bits(w, 11, 7), rs1 = (uint8_t)bits(w, 19, 15), rs2 = (uint8_t)bits(w, 24, 20);
+    const uint8_t rd = (uint8_t)bits(w, 11, 7), rs1 = (uint8_t)bits(w, 19, 15),
+                  rs2 = (uint8_t)bits(w, 24, 20);
     const uint8_t rm = (uint8_t)bits(w, 14, 12);
 
     switch ((enum insn_fmt)fmt) {
@@ -289,14 +294,18 @@ operands32(uint32_t w, unsigned fmt, struct insn *o)
         return true;
     case FMT_B:
         o->rs1 = rs1, o->rs2 = rs2;
-        o->imm = sext(bits(w, 31, 31) << 12 | bits(w, 7, 7) << 11 | bits(w, 30, 25) << 5 | bits(w, 11, 8) << 1, 13);
+        o->imm = sext(bits(w, 31, 31) << 12 | bits(w, 7, 7) << 11 | bits(w, 30, 25) << 5 |
+                          bits(w, 11, 8) << 1,
+                      13);
         return true;
     case FMT_U:
         o->rd = rd, o->imm = (int32_t)(w & 0xfffff000u);
         return true;
     case FMT_J:
         o->rd = rd;
-        o->imm = sext(bits(w, 31, 31) << 20 | bits(w, 19, 12) << 12 | bits(w, 20, 20) << 11 | bits(w, 30, 21) << 1, 21);
+        o->imm = sext(bits(w, 31, 31) << 20 | bits(w, 19, 12) << 12 | bits(w, 20, 20) << 11 |
+                          bits(w, 30, 21) << 1,
+                      21);
         return true;
     case FMT_SH6:
         o->rd = rd, o->rs1 = rs1, o->imm = (int32_t)bits(w, 25, 20);
@@ -344,8 +353,8 @@ operands32(uint32_t w, unsigned fmt, struct insn *o)
 }
 
 /*
- * The row that stands for w on a hart with these extensions. An extension that is missing takes only its own rows away:
- * without Zihintpause pause is a fence, without Zbb zext.h is a packw.
+ * The row that stands for w on a hart with these extensions. An extension that is missing takes
+ * only its own rows away: without Zihintpause pause is a fence, without Zbb zext.h is a packw.
  */
 static const struct insn_row *
 lookup(uint32_t w, ext_set exts, struct insn *o)

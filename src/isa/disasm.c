@@ -1,9 +1,10 @@
 /*
  * disasm.c - from an instruction word to a line of assembly
  *
- * The text is that of GNU objdump -d (binutils 2.44), so that one can be held against the other. Names come from
- * insn.def; operands_ says, per format, which operands follow and how; alias.def lists the words that have a name of
- * their own. A 16-bit encoding prints as its base does, but for the aliases that alias.def gives it.
+ * The text is that of GNU objdump -d (binutils 2.44), so that one can be held against the other.
+ * Names come from insn.def; operands_ says, per format, which operands follow and how; alias.def
+ * lists the words that have a name of their own. A 16-bit encoding prints as its base does, but for
+ * the aliases that alias.def gives it.
  *
  * Letters of an operand template; everything else stands for itself:
  *   d s t      rd, rs1, rs2 as x registers       D S T R   rd, rs1, rs2, rs3 as f registers
@@ -35,21 +36,21 @@ enum row {
 
 /* Formats of 16-bit encodings are missing: those print as their base. */
 static const char *const operands_[] = {
-    [FMT_N] = "",          [FMT_R] = "d,s,t",     [FMT_R1] = "d,s",      [FMT_I] = "d,s,i",
-    [FMT_IL] = "d,i(s)",   [FMT_S] = "t,i(s)",    [FMT_B] = "s,t,p",     [FMT_U] = "d,u",
-    [FMT_J] = "d,p",       [FMT_SH6] = "d,s,x",   [FMT_SH5] = "d,s,x",   [FMT_FENCE] = "e,f",
-    [FMT_CBO] = "(s)",     [FMT_PREF] = "i(s)",   [FMT_CSR] = "d,c,s",   [FMT_CSRI] = "d,c,z",
+    [FMT_N] = "",          [FMT_R] = "d,s,t",      [FMT_R1] = "d,s",     [FMT_I] = "d,s,i",
+    [FMT_IL] = "d,i(s)",   [FMT_S] = "t,i(s)",     [FMT_B] = "s,t,p",    [FMT_U] = "d,u",
+    [FMT_J] = "d,p",       [FMT_SH6] = "d,s,x",    [FMT_SH5] = "d,s,x",  [FMT_FENCE] = "e,f",
+    [FMT_CBO] = "(s)",     [FMT_PREF] = "i(s)",    [FMT_CSR] = "d,c,s",  [FMT_CSRI] = "d,c,z",
     [FMT_AMO] = "d,t,(s)", [FMT_AMOQ] = "d,t,(s)", [FMT_LR] = "d,(s)",   [FMT_FL] = "D,i(s)",
-    [FMT_FS] = "T,i(s)",   [FMT_F4] = "D,S,T,Rm", [FMT_F3] = "D,S,Tm",   [FMT_F2] = "D,Sm",
-    [FMT_F3N] = "D,S,T",   [FMT_FC] = "d,S,T",    [FMT_FX] = "d,S",      [FMT_FXR] = "d,Sm",
-    [FMT_FXZ] = "d,Sm",    [FMT_XFR] = "D,sm",    [FMT_XF] = "D,s",      [FMT_FLI] = "D,l",
-    [FMT_MOPR] = "d,s",    [FMT_MOPRR] = "d,s,t", [FMT_SFENCE] = "s,t",  [FMT_HLV] = "d,(s)",
+    [FMT_FS] = "T,i(s)",   [FMT_F4] = "D,S,T,Rm",  [FMT_F3] = "D,S,Tm",  [FMT_F2] = "D,Sm",
+    [FMT_F3N] = "D,S,T",   [FMT_FC] = "d,S,T",     [FMT_FX] = "d,S",     [FMT_FXR] = "d,Sm",
+    [FMT_FXZ] = "d,Sm",    [FMT_XFR] = "D,sm",     [FMT_XF] = "D,s",     [FMT_FLI] = "D,l",
+    [FMT_MOPR] = "d,s",    [FMT_MOPRR] = "d,s,t",  [FMT_SFENCE] = "s,t", [FMT_HLV] = "d,(s)",
     [FMT_HSV] = "t,(s)",   [FMT_CMOP] = "",
 };
 
 /*
- * An alias holds if each operand is as it says: a register number or an immediate, or ANY. SAME: rs2 is rs1.
- * The first that holds is taken.
+ * An alias holds if each operand is as it says: a register number or an immediate, or ANY. SAME:
+ * rs2 is rs1. The first that holds is taken.
  */
 enum { ANY = -9999, SAME = -9998 };
 static const struct alias {
@@ -58,7 +59,8 @@ static const struct alias {
     int16_t rd, rs1, rs2;
     int32_t imm;
 } aliases_[] = {
-#define ALIAS(row, name, operands, rd, rs1, rs2, imm) {ROW_##row, name, operands, rd, rs1, rs2, imm},
+#define ALIAS(row, name, operands, rd, rs1, rs2, imm)                                              \
+    {ROW_##row, name, operands, rd, rs1, rs2, imm},
 #include "isa/alias.def"
 #undef ALIAS
 };
@@ -69,21 +71,22 @@ static const char x_names_[32][5] = {
     "s6",   "s7", "s8", "s9", "s10", "s11", "t3", "t4", "t5", "t6",
 };
 static const char f_names_[32][5] = {
-    "ft0", "ft1", "ft2", "ft3", "ft4", "ft5", "ft6",  "ft7",  "fs0", "fs1", "fa0",
-    "fa1", "fa2", "fa3", "fa4", "fa5", "fa6", "fa7",  "fs2",  "fs3", "fs4", "fs5",
+    "ft0", "ft1", "ft2", "ft3", "ft4",  "ft5",  "ft6", "ft7", "fs0",  "fs1",  "fa0",
+    "fa1", "fa2", "fa3", "fa4", "fa5",  "fa6",  "fa7", "fs2", "fs3",  "fs4",  "fs5",
     "fs6", "fs7", "fs8", "fs9", "fs10", "fs11", "ft8", "ft9", "ft10", "ft11",
 };
 static const char *const rm_names_[8] = {"rne", "rtz", "rdn", "rup", "rmm", "", "", NULL};
 
 /* Zfa, "Load-immediate instructions": the constants, as objdump writes them. */
 static const char *const fli_[32] = {
-    "-0x1p+0",    "min",        "0x1p-16",  "0x1p-15",    "0x1p-8",   "0x1p-7",     "0x1p-4",   "0x1p-3",
-    "0x1p-2",     "0x1.4p-2",   "0x1.8p-2", "0x1.cp-2",   "0x1p-1",   "0x1.4p-1",   "0x1.8p-1", "0x1.cp-1",
-    "0x1p+0",     "0x1.4p+0",   "0x1.8p+0", "0x1.cp+0",   "0x1p+1",   "0x1.4p+1",   "0x1.8p+1", "0x1p+2",
-    "0x1p+3",     "0x1p+4",     "0x1p+7",   "0x1p+8",     "0x1p+15",  "0x1p+16",    "inf",      "nan",
+    "-0x1p+0", "min",      "0x1p-16",  "0x1p-15",  "0x1p-8",  "0x1p-7",   "0x1p-4",   "0x1p-3",
+    "0x1p-2",  "0x1.4p-2", "0x1.8p-2", "0x1.cp-2", "0x1p-1",  "0x1.4p-1", "0x1.8p-1", "0x1.cp-1",
+    "0x1p+0",  "0x1.4p+0", "0x1.8p+0", "0x1.cp+0", "0x1p+1",  "0x1.4p+1", "0x1.8p+1", "0x1p+2",
+    "0x1p+3",  "0x1p+4",   "0x1p+7",   "0x1p+8",   "0x1p+15", "0x1p+16",  "inf",      "nan",
 };
 
-/* The line being written. What does not fit is cut off; ISA_DISASM_MAX is more than any line needs. */
+/* The line being written. What does not fit is cut off; ISA_DISASM_MAX is more than any line needs.
+ */
 struct line {
     char *out;
     size_t n;
@@ -105,8 +108,8 @@ put(struct line *l, const char *fmt, ...)
 static void
 put_fence(struct line *l, unsigned set)
 {
-    put(l, "%s%s%s%s%s", set & 8 ? "i" : "", set & 4 ? "o" : "", set & 2 ? "r" : "", set & 1 ? "w" : "",
-        set ? "" : "unknown");
+    put(l, "%s%s%s%s%s", set & 8 ? "i" : "", set & 4 ? "o" : "", set & 2 ? "r" : "",
+        set & 1 ? "w" : "", set ? "" : "unknown");
 }
 
 static void

@@ -1,7 +1,8 @@
 /*
  * ext.c - extensions: names, combinations, what implies what
  *
- * Unprivileged ISA, naming conventions; the implications are those that each extension's chapter states.
+ * Unprivileged ISA, naming conventions; the implications are those that each extension's chapter
+ * states.
  */
 #include "isa/isa.h"
 
@@ -13,7 +14,7 @@ static const struct {
     ext_set set;
     bool all; /* every member is needed, not any */
 } exts_[EXT_COUNT_ALL] = {
-#define EXT(id, text) [EXT_##id] = {text, EXT_BIT(id), true},
+#define EXT(id, text)              [EXT_##id] = {text, EXT_BIT(id), true},
 #define EXT_ANY(id, text, members) [EXT_##id] = {text, members, false},
 #define EXT_ALL(id, text, members) [EXT_##id] = {text, members, true},
 #include "isa/ext.def"
@@ -47,8 +48,8 @@ letter_members(char c)
 {
     switch (c) {
     case 'g':
-        return EXT_BIT(M) | EXT_BIT(ZALRSC) | EXT_BIT(ZAAMO) | EXT_BIT(F) | EXT_BIT(D) | EXT_BIT(ZICSR) |
-               EXT_BIT(ZIFENCEI);
+        return EXT_BIT(M) | EXT_BIT(ZALRSC) | EXT_BIT(ZAAMO) | EXT_BIT(F) | EXT_BIT(D) |
+               EXT_BIT(ZICSR) | EXT_BIT(ZIFENCEI);
     case 'a':
         return EXT_BIT(ZALRSC) | EXT_BIT(ZAAMO);
     case 'b':
@@ -91,7 +92,8 @@ isa_ext_parse(const char *string, ext_set *out)
                 digit--;
             }
             /* "2p1" at the end is a version; "zve64d" and "sv39" have digits of their own. */
-            if (digit < len && digit > 2 && s[digit - 1] == 'p' && isdigit((unsigned char)s[digit - 2])) {
+            if (digit < len && digit > 2 && s[digit - 1] == 'p' &&
+                isdigit((unsigned char)s[digit - 2])) {
                 for (digit--; digit > 1 && isdigit((unsigned char)s[digit - 1]); digit--) {
                 }
                 version = len - digit;

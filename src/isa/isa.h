@@ -1,8 +1,8 @@
 /*
  * isa.h - what RISC-V is: instructions, extensions, decoding
  *
- * RISC-V Unprivileged ISA (20240411 and the extensions ratified since), Privileged ISA 1.13. Everything here is pure:
- * no state, no threads, no memory but the caller's.
+ * RISC-V Unprivileged ISA (20240411 and the extensions ratified since), Privileged ISA 1.13.
+ * Everything here is pure: no state, no threads, no memory but the caller's.
  */
 #ifndef DOPPEL_ISA_H
 #define DOPPEL_ISA_H
@@ -32,15 +32,18 @@ enum ext {
 };
 #define EXT_BIT(id) (UINT64_C(1) << EXT_##id)
 
-typedef uint64_t ext_set; /* EXT_BIT()s of plain extensions */
-#define ISA_ALL  (~(ext_set)0) /* for those who only look: whatever doppel knows */
-#define ISA_USER ((EXT_BIT(PRIV) - 1) & ~EXT_BIT(V)) /* what a user program may have here; V has no meanings yet */
+typedef uint64_t ext_set;     /* EXT_BIT()s of plain extensions */
+#define ISA_ALL (~(ext_set)0) /* for those who only look: whatever doppel knows */
+#define ISA_USER                                                                                   \
+    ((EXT_BIT(PRIV) - 1) &                                                                         \
+     ~EXT_BIT(V)) /* what a user program may have here; V has no meanings yet */
 
 /* After Popek and Goldberg; insn.def says what each means. */
 enum insn_class { CLASS_INNOCUOUS, CLASS_PRIVILEGED, CLASS_GATED, CLASS_CONTROL, CLASS_BEHAVIOUR };
 
 enum op {
-    OP_ILLEGAL, /* no such encoding, or its extension is switched off; so zeroed memory is illegal */
+    OP_ILLEGAL, /* no such encoding, or its extension is switched off; so zeroed memory is illegal
+                 */
 #define INSN(name, match, mask, fmt, ext, cls) OP_##name,
 #define INSN16(name, match, mask, fmt, ext, base)
 #include "isa/insn.def"
@@ -73,9 +76,9 @@ extern const struct insn_row isa_rows[];
 extern const size_t isa_row_count;
 
 /*
- * A decoded instruction. Operands that a format lacks are 0. rm holds the rounding mode (FP) or aq << 1 | rl
- * (atomics); imm the immediate, sign- or zero-extended as the instruction says, the CSR number, or the twelve
- * upper bits of a fence. A CSR instruction's 5-bit immediate is in rs1.
+ * A decoded instruction. Operands that a format lacks are 0. rm holds the rounding mode (FP) or aq
+ * << 1 | rl (atomics); imm the immediate, sign- or zero-extended as the instruction says, the CSR
+ * number, or the twelve upper bits of a fence. A CSR instruction's 5-bit immediate is in rs1.
  */
 struct insn {
     uint8_t rd, rs1, rs2, rs3;
@@ -102,10 +105,12 @@ insn_len(uint32_t w)
  */
 const struct insn_row *isa_decode(uint32_t w, ext_set exts, struct insn *out);
 
-/* The row that matches w, whatever its extension; NULL if none does or its operands are reserved. */
+/* The row that matches w, whatever its extension; NULL if none does or its operands are reserved.
+ */
 const struct insn_row *isa_find_row(uint32_t w);
 
-/* Does a hart with these extensions have the instructions of rows marked `ext` (plain or combined)? */
+/* Does a hart with these extensions have the instructions of rows marked `ext` (plain or combined)?
+ */
 bool isa_ext_enabled(unsigned ext, ext_set exts);
 
 /* Name of an extension id for people: "zba", "zcb+zbb", "zbb or zbkb". */
@@ -115,21 +120,25 @@ const char *isa_ext_name(unsigned ext);
 ext_set isa_ext_members(unsigned ext);
 
 /*
- * Read an ISA string as it stands in an ELF file's attributes or a device tree: "rv64gc_zba", "rv64i2p1_m2p0_…".
- * Versions and extensions that doppel does not know are passed over. Returns false if it is no rv64 string.
+ * Read an ISA string as it stands in an ELF file's attributes or a device tree: "rv64gc_zba",
+ * "rv64i2p1_m2p0_…". Versions and extensions that doppel does not know are passed over. Returns
+ * false if it is no rv64 string.
  */
 bool isa_ext_parse(const char *string, ext_set *out);
 
-/* The extension set with what each member implies added (d ⇒ f, zfh ⇒ zfhmin, c = zca + zcd with d, …). */
+/* The extension set with what each member implies added (d ⇒ f, zfh ⇒ zfhmin, c = zca + zcd with d,
+ * …). */
 ext_set isa_ext_close(ext_set exts);
 
 /*
- * Write a line of assembly as GNU objdump -d prints it (mnemonic, tab, operands; aliases; numbers as there).
+ * Write a line of assembly as GNU objdump -d prints it (mnemonic, tab, operands; aliases; numbers
+ * as there).
  *
  * w       the word; pc its address, for branch targets
  * exts    as for isa_decode(); ISA_ALL to see all that can be seen
  * out     at least ISA_DISASM_MAX bytes
- * return  length of the instruction in bytes: 2 or 4. Unknown words give ".insn\t4, 0x…" as binutils 2.44.
+ * return  length of the instruction in bytes: 2 or 4. Unknown words give ".insn\t4, 0x…" as
+ * binutils 2.44.
  */
 #define ISA_DISASM_MAX 96
 unsigned isa_disasm(uint32_t w, uint64_t pc, ext_set exts, char out[ISA_DISASM_MAX]);
@@ -150,7 +159,8 @@ const struct csr_row *isa_find_csr_name(const char *name);
 /* Its name, or NULL. */
 const char *isa_csr_name(unsigned number);
 
-/* What the number says (Privileged ISA, "CSR Address Mapping Conventions"). Level: 0 user, 1 supervisor, 2, 3 machine. */
+/* What the number says (Privileged ISA, "CSR Address Mapping Conventions"). Level: 0 user, 1
+ * supervisor, 2, 3 machine. */
 static inline bool
 isa_csr_is_read_only(unsigned number)
 {
@@ -166,7 +176,7 @@ isa_csr_level(unsigned number)
 /* Popek and Goldberg's first theorem, computed for a table. See popek.c. */
 struct popek_verdict {
     size_t innocuous, privileged, gated, critical; /* of instructions and CSRs together */
-    const struct insn_row *first_insn;             /* the first critical one of each kind, or NULL */
+    const struct insn_row *first_insn; /* the first critical one of each kind, or NULL */
     const struct csr_row *first_csr;
 };
 
@@ -175,7 +185,8 @@ bool isa_class_is_critical(unsigned cls);
 bool isa_popek(const struct insn_row *rows, size_t n, const struct csr_row *csrs, size_t n_csrs,
                struct popek_verdict *out);
 
-/* What a monitor has to set so that the GATED rows of an extension trap in user mode. NULL if it has none. */
+/* What a monitor has to set so that the GATED rows of an extension trap in user mode. NULL if it
+ * has none. */
 const char *isa_gate(unsigned ext);
 
 const char *isa_class_name(unsigned cls);

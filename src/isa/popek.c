@@ -1,27 +1,30 @@
 /*
  * popek.c - can this instruction set be virtualized? Popek and Goldberg's theorem, computed
  *
- * "Formal Requirements for Virtualizable Third Generation Architectures" (1974), theorem 1: a virtual machine monitor
- * can be built for a machine if the set of its sensitive instructions is a subset of the set of its privileged ones.
- * The monitor then runs the guest, its kernel included, in user mode, and sees everything that matters as a trap.
+ * "Formal Requirements for Virtualizable Third Generation Architectures" (1974), theorem 1: a
+ * virtual machine monitor can be built for a machine if the set of its sensitive instructions is a
+ * subset of the set of its privileged ones. The monitor then runs the guest, its kernel included,
+ * in user mode, and sees everything that matters as a trap.
  *
  *   sensitive    control: changes the mode, the memory map or another resource of the monitor's
- *                behaviour: its result depends on the mode or on where, or on what, the machine really is
- *   privileged   traps in user mode
- *   critical     sensitive, not privileged: one is enough to break the theorem (x86's popf, sgdt, smsw …)
+ *                behaviour: its result depends on the mode or on where, or on what, the machine
+ * really is privileged   traps in user mode critical     sensitive, not privileged: one is enough
+ * to break the theorem (x86's popf, sgdt, smsw …)
  *
- * RISC-V puts its sensitive state behind CSRs of which the number says the privilege, and behind a few instructions
- * (sret, mret, wfi, sfence.vma …) that trap in user mode. What is left is sensitive only at the monitor's will, and
- * counts as privileged because the monitor owns the gate, which itself is a privileged CSR:
+ * RISC-V puts its sensitive state behind CSRs of which the number says the privilege, and behind a
+ * few instructions (sret, mret, wfi, sfence.vma …) that trap in user mode. What is left is
+ * sensitive only at the monitor's will, and counts as privileged because the monitor owns the gate,
+ * which itself is a privileged CSR:
  *
  *   cbo.inval            throws away cache blocks, not only its own stores' (control)
  *   cycle, time, instret, hpmcounter*   the host's progress, not the guest's (behaviour)
  *   seed                 entropy of the machine (behaviour)
  *   hlv, hsv             another machine's memory, with H only (control)
  *
- * Innocuous, though it looks otherwise: auipc and jal show a virtual address, which is the guest's own; fence.i orders
- * the hart's own fetches; cbo.clean, cbo.flush and cbo.zero do what stores and evictions may do at any time; wrs.nto
- * and pause give time away and nothing else; the f and v state is the guest's, its FS and VS fields are not.
+ * Innocuous, though it looks otherwise: auipc and jal show a virtual address, which is the guest's
+ * own; fence.i orders the hart's own fetches; cbo.clean, cbo.flush and cbo.zero do what stores and
+ * evictions may do at any time; wrs.nto and pause give time away and nothing else; the f and v
+ * state is the guest's, its FS and VS fields are not.
  */
 #include "isa/isa.h"
 

@@ -1,5 +1,6 @@
 /*
- * decode.c - the table of instructions is sound, and the decoder reads operands where the specification puts them
+ * decode.c - the table of instructions is sound, and the decoder reads operands where the
+ * specification puts them
  */
 #include "isa/isa.h"
 
@@ -111,7 +112,8 @@ operands_of_32_bits(void **state)
     assert_decodes(0x800000ef, "jal", (struct insn){.rd = 1, .imm = -1048576});
     assert_decodes(0x7ffff0ef, "jal", (struct insn){.rd = 1, .imm = 1048574});
     assert_decodes(0x43f5d513, "srai", (struct insn){.rd = 10, .rs1 = 11, .imm = 63});
-    assert_decodes(0x68c5f543, "fmadd_s", (struct insn){.rd = 10, .rs1 = 11, .rs2 = 12, .rs3 = 13, .rm = 7});
+    assert_decodes(0x68c5f543, "fmadd_s",
+                   (struct insn){.rd = 10, .rs1 = 11, .rs2 = 12, .rs3 = 13, .rm = 7});
     assert_decodes(0x0630a52f, "amoadd_w", (struct insn){.rd = 10, .rs1 = 1, .rs2 = 3, .rm = 3});
     assert_decodes(0xf1402573, "csrrs", (struct insn){.rd = 10, .imm = 0xf14});
     assert_decodes(0x0ff0000f, "fence", (struct insn){.imm = 0xff});
@@ -140,17 +142,22 @@ reserved_encodings_are_illegal(void **state)
 {
     (void)state;
     static const uint32_t words[] = {
-        0x00000000, 0xffffffff, /* all zeros, all ones */
-        0x0004,                 /* c.addi4spn, immediate 0 */
-        0x2001,                 /* c.addiw, rd = x0 */
-        0x6101, 0x6501,         /* c.addi16sp, c.lui: immediate 0 */
-        0x4002, 0x6002,         /* c.lwsp, c.ldsp: rd = x0 */
-        0x8002,                 /* c.jr x0 */
-        0x9c7d,                            /* no c.* in quadrant 1 */
-        0x00b55553 | 5 << 12, 0x00b56553,  /* rounding modes 5 and 6 */
-        0x1015a52f,                        /* lr.w with rs2 */
-        0x28b645af, 0x28b6452f,            /* amocas.q with odd registers */
-        0x12000573 | 0x80,                 /* sfence.vma with rd */
+        0x00000000,
+        0xffffffff, /* all zeros, all ones */
+        0x0004,     /* c.addi4spn, immediate 0 */
+        0x2001,     /* c.addiw, rd = x0 */
+        0x6101,
+        0x6501, /* c.addi16sp, c.lui: immediate 0 */
+        0x4002,
+        0x6002, /* c.lwsp, c.ldsp: rd = x0 */
+        0x8002, /* c.jr x0 */
+        0x9c7d, /* no c.* in quadrant 1 */
+        0x00b55553 | 5 << 12,
+        0x00b56553, /* rounding modes 5 and 6 */
+        0x1015a52f, /* lr.w with rs2 */
+        0x28b645af,
+        0x28b6452f,        /* amocas.q with odd registers */
+        0x12000573 | 0x80, /* sfence.vma with rd */
     };
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         assert_illegal(words[i], ISA_ALL);
@@ -226,14 +233,10 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows_are_well_formed),
-        cmocka_unit_test(every_row_is_reached),
-        cmocka_unit_test(any_word_is_taken),
-        cmocka_unit_test(operands_of_32_bits),
-        cmocka_unit_test(operands_of_16_bits),
-        cmocka_unit_test(reserved_encodings_are_illegal),
-        cmocka_unit_test(hints_fall_back),
-        cmocka_unit_test(csrs_are_found),
+        cmocka_unit_test(rows_are_well_formed), cmocka_unit_test(every_row_is_reached),
+        cmocka_unit_test(any_word_is_taken),    cmocka_unit_test(operands_of_32_bits),
+        cmocka_unit_test(operands_of_16_bits),  cmocka_unit_test(reserved_encodings_are_illegal),
+        cmocka_unit_test(hints_fall_back),      cmocka_unit_test(csrs_are_found),
         cmocka_unit_test(isa_strings_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /*
- * popek.c - Popek and Goldberg's theorem follows the table: one row made critical, and the verdict changes
+ * popek.c - Popek and Goldberg's theorem follows the table: one row made critical, and the verdict
+ * changes
  */
 #include "isa/isa.h"
 
