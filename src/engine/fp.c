@@ -132,6 +132,12 @@ fp_fma_nan(struct hart *h, enum sf_fmt f, uint64_t a, uint64_t b, uint64_t c)
 }
 
 uint64_t
+fp_slow_min_max(struct hart *h, enum sf_fmt f, uint64_t a, uint64_t b, bool max, bool strict)
+{
+    return fp_min_max(f, a, b, max, strict, &h->fflags);
+}
+
+uint64_t
 fp_compare_h(struct hart *h, enum fp_relation rel, bool quiet, uint64_t a, uint64_t b)
 {
     return fp_compare(SF_H, rel, quiet, a, b, &h->fflags);

@@ -31,6 +31,7 @@
 #include "isa/hart.h"
 #include "isa/softfp.h"
 
+#include <emmintrin.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -95,6 +96,8 @@ FP_COLD uint64_t fp_slow_round(struct hart *h, enum sf_fmt f, unsigned rm, uint6
 /* The host's FMA gave a NaN: what RISC-V adds to that. */
 FP_COLD uint64_t fp_fma_nan(struct hart *h, enum sf_fmt f, uint64_t a, uint64_t b, uint64_t c);
 
+FP_COLD uint64_t fp_slow_min_max(struct hart *h, enum sf_fmt f, uint64_t a, uint64_t b, bool max,
+                                 bool strict);
 uint64_t fp_compare_h(struct hart *h, enum fp_relation rel, bool quiet, uint64_t a, uint64_t b);
 uint64_t fp_mod_i32(struct hart *h, uint64_t a);
 
@@ -106,85 +109,69 @@ fp_resolve(const struct hart *h, unsigned rm)
     return rm == SF_DYN ? h->frm : rm;
 }
 
-/* Bits to and from the register class that SSE works on; no conversion. */
-static inline double
+/* Bits to and from the registers that SSE works on. As vectors, because the compiler then loads and
+ * stores them directly. */
+static inline __m128i
 fp_as_d(uint64_t a)
 {
-    union {
-        uint64_t u;
-        double d;
-    } v = {.u = a};
-    return v.d;
+    return _mm_cvtsi64_si128((int64_t)a);
 }
 
 static inline uint64_t
-fp_of_d(double a)
+fp_of_d(__m128i a)
 {
-    union {
-        double d;
-        uint64_t u;
-    } v = {.d = a};
-    return v.u;
+    return (uint64_t)_mm_cvtsi128_si64(a);
 }
 
-static inline float
+static inline __m128i
 fp_as_s(uint64_t a)
 {
-    union {
-        uint32_t u;
-        float s;
-    } v = {.u = (uint32_t)a};
-    return v.s;
+    return _mm_cvtsi32_si128((int32_t)a);
 }
 
 static inline uint64_t
-fp_of_s(float a)
+fp_of_s(__m128i a)
 {
-    union {
-        float s;
-        uint32_t u;
-    } v = {.s = a};
-    return v.u;
+    return (uint32_t)_mm_cvtsi128_si32(a);
 }
 
+/* A result, and whether it is a NaN, which then has to become the canonical one. */
+struct fp_s {
+    __m128i v;
+    bool nan;
+};
+struct fp_d {
+    __m128i v;
+    bool nan;
+};
+
 /*
- * For one of the host's formats. X: s or d; x: its value in C; ss/sd the suffix of the
- * instructions. An arithmetic result is compared with itself, which sets the parity flag for a NaN
- * and raises nothing, for it is quiet.
+ * For one of the host's formats. X: s or d; T: its type in C; SUFFIX that of the instructions. A
+ * result is compared with itself, which sets the parity flag for a NaN and raises nothing, for it
+ * is quiet.
  */
-#define FP_NATIVE(X, T, F, SUFFIX)                                                                 \
-    static inline uint64_t fp_native_##X(T r, bool nan)                                            \
-    {                                                                                              \
-        return __builtin_expect(nan, 0) ? fp_nan(F) : fp_of_##X(r);                                \
-    }                                                                                              \
-    FP_NATIVE2(add, X, T, SUFFIX)                                                                  \
-    FP_NATIVE2(sub, X, T, SUFFIX)                                                                  \
-    FP_NATIVE2(mul, X, T, SUFFIX)                                                                  \
-    FP_NATIVE2(div, X, T, SUFFIX)                                                                  \
-    static inline uint64_t fp_sqrt_##X(uint64_t a)                                                 \
-    {                                                                                              \
-        T r = fp_as_##X(a);                                                                        \
-        bool nan;                                                                                  \
+#define FP_NATIVE(X, F, SUFFIX)                                                                    \
+    FP_NATIVE2(add, X, SUFFIX)                                                                     \
+    FP_NATIVE2(sub, X, SUFFIX)                                                                     \
+    FP_NATIVE2(mul, X, SUFFIX)                                                                     \
+    FP_NATIVE2(div, X, SUFFIX)                                                                     \
+    static inline struct fp_##X fp_sqrt_##X(uint64_t a) {                                          \
+        struct fp_##X r = {fp_as_##X(a), false};                                                   \
         __asm__ volatile("sqrts" SUFFIX " %0, %0\n\tucomis" SUFFIX " %0, %0"                       \
-                         : "+x"(r), "=@ccp"(nan));                                                 \
-        return fp_native_##X(r, nan);                                                              \
-    }                                                                                              \
-    static inline uint64_t fp_fma_##X(struct hart *h, uint64_t a, uint64_t b, uint64_t c)          \
-    {                                                                                              \
-        T r = fp_as_##X(a);                                                                        \
-        bool nan;                                                                                  \
+                         : "+x"(r.v), "=@ccp"(r.nan));                                             \
+        return r;                                                                                  \
+    } static inline struct fp_##X fp_fma_##X(uint64_t a, uint64_t b, uint64_t c) {                 \
+        struct fp_##X r = {fp_as_##X(a), false};                                                   \
         __asm__ volatile("vfmadd213s" SUFFIX " %3, %2, %0\n\tucomis" SUFFIX " %0, %0"              \
-                         : "+x"(r), "=@ccp"(nan)                                                   \
+                         : "+x"(r.v), "=@ccp"(r.nan)                                               \
                          : "x"(fp_as_##X(b)), "x"(fp_as_##X(c)));                                  \
-        return FP_LIKELY(!nan) ? fp_of_##X(r) : fp_fma_nan(h, F, a, b, c);                         \
-    }                                                                                              \
-    /* comis raises invalid for every NaN, ucomis for signalling ones: as flt, fle and feq want.   \
-     */                                                                                            \
-    FP_NATIVE_CMP(lt, "comis", "a", X, SUFFIX)                                                     \
-    FP_NATIVE_CMP(le, "comis", "ae", X, SUFFIX)                                                    \
-    FP_NATIVE_CMP(ltq, "ucomis", "a", X, SUFFIX)                                                   \
-    FP_NATIVE_CMP(leq, "ucomis", "ae", X, SUFFIX)                                                  \
-    static inline uint64_t fp_eq_##X(uint64_t a, uint64_t b)                                       \
+        return r;                                                                                  \
+    } /* comis raises invalid for every NaN, ucomis for signalling ones: as flt, fle and feq want. \
+       */                                                                                          \
+    FP_NATIVE_CMP(lt, "comis", "a", X, SUFFIX) FP_NATIVE_CMP(le, "comis", "ae", X, SUFFIX)         \
+        FP_NATIVE_CMP(ltq, "ucomis", "a", X, SUFFIX)                                               \
+            FP_NATIVE_CMP(leq, "ucomis", "ae", X,                                                  \
+                          SUFFIX) static inline uint64_t fp_eq_##X(uint64_t a, uint64_t b)         \
     {                                                                                              \
         bool equal, ordered;                                                                       \
         __asm__ volatile("ucomis" SUFFIX " %2, %3"                                                 \
@@ -192,20 +179,18 @@ fp_of_s(float a)
                          : "x"(fp_as_##X(a)), "x"(fp_as_##X(b)));                                  \
         return equal & ordered;                                                                    \
     }                                                                                              \
-    FP_NATIVE_FROM(w, "l", int32_t, X, T, SUFFIX)                                                  \
-    FP_NATIVE_FROM(l, "q", int64_t, X, T, SUFFIX)                                                  \
+    FP_NATIVE_FROM(w, "l", int32_t, X, SUFFIX)                                                     \
+    FP_NATIVE_FROM(l, "q", int64_t, X, SUFFIX)                                                     \
     FP_NATIVE_TO(w, "l", int32_t, INT32_MIN, X, F, SUFFIX)                                         \
     FP_NATIVE_TO(l, "q", int64_t, INT64_MIN, X, F, SUFFIX)
 
-#define FP_NATIVE2(OP, X, T, SUFFIX)                                                               \
-    static inline uint64_t fp_##OP##_##X(uint64_t a, uint64_t b)                                   \
-    {                                                                                              \
-        T r = fp_as_##X(a);                                                                        \
-        bool nan;                                                                                  \
+#define FP_NATIVE2(OP, X, SUFFIX)                                                                  \
+    static inline struct fp_##X fp_##OP##_##X(uint64_t a, uint64_t b) {                            \
+        struct fp_##X r = {fp_as_##X(a), false};                                                   \
         __asm__ volatile(#OP "s" SUFFIX " %2, %0\n\tucomis" SUFFIX " %0, %0"                       \
-                         : "+x"(r), "=@ccp"(nan)                                                   \
+                         : "+x"(r.v), "=@ccp"(r.nan)                                               \
                          : "x"(fp_as_##X(b)));                                                     \
-        return fp_native_##X(r, nan);                                                              \
+        return r;                                                                                  \
     }
 
 /* The operands are swapped, so that "above" excludes unordered. */
@@ -219,10 +204,10 @@ fp_of_s(float a)
         return holds;                                                                              \
     }
 
-#define FP_NATIVE_FROM(I, ISUFFIX, IT, X, T, SUFFIX)                                               \
+#define FP_NATIVE_FROM(I, ISUFFIX, IT, X, SUFFIX)                                                  \
     static inline uint64_t fp_from_##I##_##X(uint64_t v)                                           \
     {                                                                                              \
-        T r;                                                                                       \
+        __m128i r;                                                                                 \
         __asm__ volatile("pxor %0, %0\n\tcvtsi2s" SUFFIX ISUFFIX " %1, %0"                         \
                          : "=&x"(r)                                                                \
                          : "r"((IT)v));                                                            \
@@ -247,8 +232,8 @@ fp_of_s(float a)
         return (uint64_t)(int64_t)r;                                                               \
     }
 
-FP_NATIVE(s, float, SF_S, "s")
-FP_NATIVE(d, double, SF_D, "d")
+FP_NATIVE(s, SF_S, "s")
+FP_NATIVE(d, SF_D, "d")
 
 /*
  * Unsigned 64 bits from the upper half: halve, keeping "something was lost" in the last bit,
@@ -267,7 +252,7 @@ fp_from_lu_s(uint64_t v)
         return fp_from_l_s(v);
     }
     const uint64_t r = fp_from_l_s(fp_halve(v));
-    return fp_add_s(r, r);
+    return fp_of_s(fp_add_s(r, r).v);
 }
 
 static inline uint64_t
@@ -277,7 +262,7 @@ fp_from_lu_d(uint64_t v)
         return fp_from_l_d(v);
     }
     const uint64_t r = fp_from_l_d(fp_halve(v));
-    return fp_add_d(r, r);
+    return fp_of_d(fp_add_d(r, r).v);
 }
 
 /* Positive numbers that a signed 64-bit conversion takes for each unsigned one: bits up to these,
@@ -300,29 +285,31 @@ fp_to_wu_d(uint64_t a, bool truncate)
     return (uint64_t)(int32_t)fp_to_l_d(a, truncate);
 }
 
-static inline uint64_t
+static inline struct fp_d
 fp_d_of_s(uint64_t a)
 {
-    double r;
-    bool nan;
-    __asm__ volatile("cvtss2sd %2, %0\n\tucomisd %0, %0" : "=x"(r), "=@ccp"(nan) : "x"(fp_as_s(a)));
-    return fp_native_d(r, nan);
+    struct fp_d r;
+    __asm__ volatile("cvtss2sd %2, %0\n\tucomisd %0, %0"
+                     : "=x"(r.v), "=@ccp"(r.nan)
+                     : "x"(fp_as_s(a)));
+    return r;
 }
 
-static inline uint64_t
+static inline struct fp_s
 fp_s_of_d(uint64_t a)
 {
-    float r;
-    bool nan;
-    __asm__ volatile("cvtsd2ss %2, %0\n\tucomiss %0, %0" : "=x"(r), "=@ccp"(nan) : "x"(fp_as_d(a)));
-    return fp_native_s(r, nan);
+    struct fp_s r;
+    __asm__ volatile("cvtsd2ss %2, %0\n\tucomiss %0, %0"
+                     : "=x"(r.v), "=@ccp"(r.nan)
+                     : "x"(fp_as_d(a)));
+    return r;
 }
 
 /* F16C, both ways; a NaN stays one, and a signalling NaN raises invalid. */
 static inline uint64_t
 fp_s_of_h_raw(uint64_t a)
 {
-    float r;
+    __m128i r;
     __asm__ volatile("vmovd %1, %0\n\tvcvtph2ps %0, %0" : "=x"(r) : "r"((uint32_t)a));
     return fp_of_s(r);
 }
@@ -331,19 +318,19 @@ static inline uint64_t
 fp_h_of_s_raw(uint64_t a)
 {
     uint32_t r;
-    float t = fp_as_s(a);
+    __m128i t = fp_as_s(a);
     __asm__ volatile("vcvtps2ph $4, %1, %1\n\tvmovd %1, %0" : "=r"(r), "+x"(t));
     return r & 0xffff;
 }
 
-static inline uint64_t
+static inline struct fp_s
 fp_s_of_h(uint64_t a)
 {
     const uint64_t r = fp_s_of_h_raw(a);
-    return fp_is_nan(SF_S, r) ? fp_nan(SF_S) : r;
+    return (struct fp_s){fp_as_s(r), fp_is_nan(SF_S, r)};
 }
 
-static inline uint64_t
+static inline struct fp_d
 fp_d_of_h(uint64_t a)
 {
     return fp_d_of_s(fp_s_of_h_raw(a));
@@ -365,7 +352,7 @@ fp_h_of_s(uint64_t a)
 #define FP_HALF2(OP)                                                                               \
     static inline uint64_t fp_##OP##_h(uint64_t a, uint64_t b)                                     \
     {                                                                                              \
-        return fp_h_of_s(fp_##OP##_s(fp_s_of_h_raw(a), fp_s_of_h_raw(b)));                         \
+        return fp_h_of_s(fp_of_s(fp_##OP##_s(fp_s_of_h_raw(a), fp_s_of_h_raw(b)).v));              \
     }
 FP_HALF2(add)
 FP_HALF2(sub)
@@ -375,14 +362,18 @@ FP_HALF2(div)
 static inline uint64_t
 fp_sqrt_h(uint64_t a)
 {
-    return fp_h_of_s(fp_sqrt_s(fp_s_of_h_raw(a)));
+    return fp_h_of_s(fp_of_s(fp_sqrt_s(fp_s_of_h_raw(a)).v));
 }
 
 /* The vocabulary (sem_f.inc says what each means). */
 
 /*
- * `fast` if it may be, otherwise `slow` under the mode rm_. An interpreter whose handlers must not
- * call and return redefines FP_OTHERWISE.
+ * `fast` if it may be, otherwise `slow` under the mode rm_.
+ *
+ * An interpreter whose handlers must not call and return (a call makes the compiler save registers
+ * on the fast path too) redefines these to go to a handler that may: FP_OTHERWISE, FP_NAN,
+ * FP_FMA_NAN, FP_UNBOX. Executing the fast path and then the slow one is harmless: flags only
+ * accumulate, and both raise the same.
  */
 #define FP_EITHER(may, fast, slow)                                                                 \
     ({                                                                                             \
@@ -390,71 +381,118 @@ fp_sqrt_h(uint64_t a)
         if (FP_LIKELY(may)) {                                                                      \
             fp_r_ = (fast);                                                                        \
         } else {                                                                                   \
-            FP_OTHERWISE(slow)                                                                     \
+            FP_OTHERWISE(slow);                                                                    \
         }                                                                                          \
         fp_r_;                                                                                     \
     })
-#define FP_OTHERWISE(slow)                                                                         \
+#define FP_RESULT(x, call, nan_result)                                                             \
+    ({                                                                                             \
+        const struct fp_##x fp_x_ = (call);                                                        \
+        FP_LIKELY(!fp_x_.nan) ? fp_of_##x(fp_x_.v) : (nan_result);                                 \
+    })
+#define FP_OTHERWISE_SOFT(slow)                                                                    \
     const unsigned rm_ = fp_resolve(h, RM);                                                        \
     if (rm_ > SF_RMM) {                                                                            \
         FP_ILLEGAL();                                                                              \
     }                                                                                              \
-    fp_r_ = (slow);
+    fp_r_ = (slow)
+#define FP_OTHERWISE(slow)     FP_OTHERWISE_SOFT(slow)
+#define FP_NAN(f)              fp_nan(f)
+#define FP_FMA_NAN(f, a, b, c) fp_fma_nan(h, f, a, b, c)
+#define FP_READ_S(reg)         (FP_LIKELY(fp_holds_s(reg)) ? fp_low_s(reg) : fp_nan(SF_S))
+#define FP_READ_H(reg)         fp_unbox(SF_H, *(reg))
 
 #define RM          (i->rm)
 #define FP_LIVE     (h->rm_live[RM])
 #define FP_LIVE_H   (FP_LIVE && fp_host.f16c)
 #define FP_LIVE_FMA (FP_LIVE && fp_host.fma)
 
+/*
+ * A single is written and read in two halves: so the value goes straight between memory and its xmm
+ * register, and no wide load waits for two narrow stores.
+ */
+static inline void
+fp_write_s(uint64_t *reg, uint64_t v)
+{
+    uint32_t *half = (uint32_t *)(void *)reg;
+    half[0] = (uint32_t)v;
+    half[1] = UINT32_MAX;
+}
+
+static inline bool
+fp_holds_s(const uint64_t *reg)
+{
+    return ((const uint32_t *)(const void *)reg)[1] == UINT32_MAX;
+}
+
+static inline uint64_t
+fp_low_s(const uint64_t *reg)
+{
+    return *(const uint32_t *)(const void *)reg;
+}
+
 #define F(r)      V(h->f[i->r])
-#define FS(r)     V(fp_unbox(SF_S, h->f[i->r]))
-#define FH(r)     V(fp_unbox(SF_H, h->f[i->r]))
+#define FS(r)     V(FP_READ_S(&h->f[i->r]))
+#define FH(r)     V(FP_READ_H(&h->f[i->r]))
 #define WF(r, v)  (h->f[i->r] = U(v))
-#define WFS(r, v) (h->f[i->r] = fp_box(SF_S, U(v)))
+#define WFS(r, v) fp_write_s(&h->f[i->r], U(v))
 #define WFH(r, v) (h->f[i->r] = fp_box(SF_H, U(v)))
 
 #define FP_ARITH1(may, op, x, f, a)                                                                \
-    V(FP_EITHER(may, fp_##op##_##x(U(a)), fp_slow1(h, sf_##op, f, rm_, U(a))))
+    V(FP_EITHER(may, FP_RESULT(x, fp_##op##_##x(U(a)), FP_NAN(f)),                                 \
+                fp_slow1(h, sf_##op, f, rm_, U(a))))
 #define FP_ARITH2(may, op, x, f, a, b)                                                             \
-    V(FP_EITHER(may, fp_##op##_##x(U(a), U(b)), fp_slow2(h, sf_##op, f, rm_, U(a), U(b))))
+    V(FP_EITHER(may, FP_RESULT(x, fp_##op##_##x(U(a), U(b)), FP_NAN(f)),                           \
+                fp_slow2(h, sf_##op, f, rm_, U(a), U(b))))
+#define FP_HALF_1(op, a)                                                                           \
+    V(FP_EITHER(FP_LIVE_H, fp_##op##_h(U(a)), fp_slow1(h, sf_##op, SF_H, rm_, U(a))))
+#define FP_HALF_2(op, a, b)                                                                        \
+    V(FP_EITHER(FP_LIVE_H, fp_##op##_h(U(a), U(b)), fp_slow2(h, sf_##op, SF_H, rm_, U(a), U(b))))
 #define FP_FMA(x, f, a, b, c)                                                                      \
-    V(FP_EITHER(FP_LIVE_FMA, fp_fma_##x(h, U(a), U(b), U(c)),                                      \
+    V(FP_EITHER(FP_LIVE_FMA,                                                                       \
+                FP_RESULT(x, fp_fma_##x(U(a), U(b), U(c)), FP_FMA_NAN(f, U(a), U(b), U(c))),       \
                 fp_slow_fma(h, f, rm_, U(a), U(b), U(c))))
 #define FP_CONVERT(may, to, from, fast, a)                                                         \
-    V(FP_EITHER(may, fast(U(a)), fp_slow_convert(h, to, from, rm_, U(a))))
+    V(FP_EITHER(may, fast, fp_slow_convert(h, to, from, rm_, U(a))))
 /* To integers: the host truncates under any mode, and C's casts always ask for that. */
 #define FP_TO_INT(may, f, n, fast, a)                                                              \
     V(FP_EITHER((RM == SF_RTZ || FP_LIVE) && (may), fast(U(a), RM == SF_RTZ),                      \
                 fp_slow_int(h, sf_to_int, f, n, rm_, U(a))))
 #define FP_FROM_INT(f, n, fast, v)                                                                 \
     V(FP_EITHER(FP_LIVE, fast(v), fp_slow_int(h, sf_from_int, f, n, rm_, v)))
+#define FP_MIN_MAX(f, a, b, max, strict)                                                           \
+    V(FP_EITHER(!fp_is_nan(f, U(a)) && !fp_is_nan(f, U(b)),                                        \
+                fp_precedes(f, U(a), U(b)) != (max) ? U(a) : U(b),                                 \
+                fp_slow_min_max(h, f, U(a), U(b), max, strict)))
 /* What only softfp does. */
 #define FP_SOFT(slow) V(FP_EITHER(false, 0, slow))
 
-#define FADD_H(a, b)     FP_ARITH2(FP_LIVE_H, add, h, SF_H, a, b)
+#define FADD_H(a, b)     FP_HALF_2(add, a, b)
 #define FADD_S(a, b)     FP_ARITH2(FP_LIVE, add, s, SF_S, a, b)
 #define FADD_D(a, b)     FP_ARITH2(FP_LIVE, add, d, SF_D, a, b)
-#define FSUB_H(a, b)     FP_ARITH2(FP_LIVE_H, sub, h, SF_H, a, b)
+#define FSUB_H(a, b)     FP_HALF_2(sub, a, b)
 #define FSUB_S(a, b)     FP_ARITH2(FP_LIVE, sub, s, SF_S, a, b)
 #define FSUB_D(a, b)     FP_ARITH2(FP_LIVE, sub, d, SF_D, a, b)
-#define FMUL_H(a, b)     FP_ARITH2(FP_LIVE_H, mul, h, SF_H, a, b)
+#define FMUL_H(a, b)     FP_HALF_2(mul, a, b)
 #define FMUL_S(a, b)     FP_ARITH2(FP_LIVE, mul, s, SF_S, a, b)
 #define FMUL_D(a, b)     FP_ARITH2(FP_LIVE, mul, d, SF_D, a, b)
-#define FDIV_H(a, b)     FP_ARITH2(FP_LIVE_H, div, h, SF_H, a, b)
+#define FDIV_H(a, b)     FP_HALF_2(div, a, b)
 #define FDIV_S(a, b)     FP_ARITH2(FP_LIVE, div, s, SF_S, a, b)
 #define FDIV_D(a, b)     FP_ARITH2(FP_LIVE, div, d, SF_D, a, b)
-#define FSQRT_H(a)       FP_ARITH1(FP_LIVE_H, sqrt, h, SF_H, a)
+#define FSQRT_H(a)       FP_HALF_1(sqrt, a)
 #define FSQRT_S(a)       FP_ARITH1(FP_LIVE, sqrt, s, SF_S, a)
 #define FSQRT_D(a)       FP_ARITH1(FP_LIVE, sqrt, d, SF_D, a)
 #define FMADD_H(a, b, c) FP_SOFT(fp_slow_fma(h, SF_H, rm_, U(a), U(b), U(c)))
 #define FMADD_S(a, b, c) FP_FMA(s, SF_S, a, b, c)
 #define FMADD_D(a, b, c) FP_FMA(d, SF_D, a, b, c)
 
-#define FCVT_S_H(a) FP_CONVERT(FP_LIVE_H, SF_S, SF_H, fp_s_of_h, a)
-#define FCVT_D_H(a) FP_CONVERT(FP_LIVE_H, SF_D, SF_H, fp_d_of_h, a)
-#define FCVT_H_S(a) FP_CONVERT(FP_LIVE_H, SF_H, SF_S, fp_h_of_s, a)
-#define FCVT_S_D(a) FP_CONVERT(FP_LIVE, SF_S, SF_D, fp_s_of_d, a)
-#define FCVT_D_S(a) FP_CONVERT(FP_LIVE, SF_D, SF_S, fp_d_of_s, a)
+#define FCVT_S_H(a)                                                                                \
+    FP_CONVERT(FP_LIVE_H, SF_S, SF_H, FP_RESULT(s, fp_s_of_h(U(a)), FP_NAN(SF_S)), a)
+#define FCVT_D_H(a)                                                                                \
+    FP_CONVERT(FP_LIVE_H, SF_D, SF_H, FP_RESULT(d, fp_d_of_h(U(a)), FP_NAN(SF_D)), a)
+#define FCVT_H_S(a) FP_CONVERT(FP_LIVE_H, SF_H, SF_S, fp_h_of_s(U(a)), a)
+#define FCVT_S_D(a) FP_CONVERT(FP_LIVE, SF_S, SF_D, FP_RESULT(s, fp_s_of_d(U(a)), FP_NAN(SF_S)), a)
+#define FCVT_D_S(a) FP_CONVERT(FP_LIVE, SF_D, SF_S, FP_RESULT(d, fp_d_of_s(U(a)), FP_NAN(SF_D)), a)
 #define FCVT_H_D(a) FP_SOFT(fp_slow_convert(h, SF_H, SF_D, rm_, U(a)))
 
 #define FCVT_W_S(a)  FP_TO_INT(true, SF_S, SF_I32, fp_to_w_s, a)
@@ -506,18 +544,18 @@ fp_sqrt_h(uint64_t a)
 #define FLTQ_D(a, b) V(fp_ltq_d(U(a), U(b)))
 #define FLEQ_D(a, b) V(fp_leq_d(U(a), U(b)))
 
-#define FMIN_H(a, b)  V(fp_min_max(SF_H, U(a), U(b), false, false, &h->fflags))
-#define FMIN_S(a, b)  V(fp_min_max(SF_S, U(a), U(b), false, false, &h->fflags))
-#define FMIN_D(a, b)  V(fp_min_max(SF_D, U(a), U(b), false, false, &h->fflags))
-#define FMAX_H(a, b)  V(fp_min_max(SF_H, U(a), U(b), true, false, &h->fflags))
-#define FMAX_S(a, b)  V(fp_min_max(SF_S, U(a), U(b), true, false, &h->fflags))
-#define FMAX_D(a, b)  V(fp_min_max(SF_D, U(a), U(b), true, false, &h->fflags))
-#define FMINM_H(a, b) V(fp_min_max(SF_H, U(a), U(b), false, true, &h->fflags))
-#define FMINM_S(a, b) V(fp_min_max(SF_S, U(a), U(b), false, true, &h->fflags))
-#define FMINM_D(a, b) V(fp_min_max(SF_D, U(a), U(b), false, true, &h->fflags))
-#define FMAXM_H(a, b) V(fp_min_max(SF_H, U(a), U(b), true, true, &h->fflags))
-#define FMAXM_S(a, b) V(fp_min_max(SF_S, U(a), U(b), true, true, &h->fflags))
-#define FMAXM_D(a, b) V(fp_min_max(SF_D, U(a), U(b), true, true, &h->fflags))
+#define FMIN_H(a, b)  FP_MIN_MAX(SF_H, a, b, false, false)
+#define FMIN_S(a, b)  FP_MIN_MAX(SF_S, a, b, false, false)
+#define FMIN_D(a, b)  FP_MIN_MAX(SF_D, a, b, false, false)
+#define FMAX_H(a, b)  FP_MIN_MAX(SF_H, a, b, true, false)
+#define FMAX_S(a, b)  FP_MIN_MAX(SF_S, a, b, true, false)
+#define FMAX_D(a, b)  FP_MIN_MAX(SF_D, a, b, true, false)
+#define FMINM_H(a, b) FP_MIN_MAX(SF_H, a, b, false, true)
+#define FMINM_S(a, b) FP_MIN_MAX(SF_S, a, b, false, true)
+#define FMINM_D(a, b) FP_MIN_MAX(SF_D, a, b, false, true)
+#define FMAXM_H(a, b) FP_MIN_MAX(SF_H, a, b, true, true)
+#define FMAXM_S(a, b) FP_MIN_MAX(SF_S, a, b, true, true)
+#define FMAXM_D(a, b) FP_MIN_MAX(SF_D, a, b, true, true)
 
 #define FSGNJ_H(a, b)  V(fp_sgnj(SF_H, U(a), U(b)))
 #define FSGNJ_S(a, b)  V(fp_sgnj(SF_S, U(a), U(b)))

@@ -135,6 +135,7 @@ leave_wild(struct hart *h, uint64_t target)
     } while (0)
 
 #define LEN 4
+#define SEM_WITHOUT_FP /* below */
 #define SEM(name, ...)                        \
     INLINE flow last4_##name(ARGS)            \
     {                                         \
@@ -150,6 +151,7 @@ leave_wild(struct hart *h, uint64_t target)
     }
 #include "isa/sem.inc"
 #undef SEM
+#undef SEM_WITHOUT_FP
 #undef LEN
 #define LEN 2
 #define SEM(name, ...)                        \
@@ -166,6 +168,69 @@ leave_wild(struct hart *h, uint64_t target)
         return last2_##name(h, ip, budget, base); \
     }
 #include "isa/sem.inc"
+#undef SEM
+#undef LEN
+
+/*
+ * Floating point of 4 bytes, twice. Whatever calls and comes back (softfp, a NaN to be made canonical, an operand that is not
+ * boxed) is a handler of its own, full_*, in which the fast one then ends, with nothing done or what may be done again. So
+ * the fast one saves no registers.
+ */
+#define LEN 4
+#define SEM(name, ...)                                          \
+    static __attribute__((noinline, unused)) flow full_##name(ARGS) \
+    {                                                           \
+        const struct insn *const i = &ip->i;                    \
+        __VA_ARGS__;                                            \
+        (void)i;                                                \
+        GO(slot_at(ip, LEN));                                   \
+    }
+#include "isa/sem_fp.inc"
+#undef SEM
+
+#undef FP_OTHERWISE
+#undef FP_NAN
+#undef FP_FMA_NAN
+#undef FP_READ_S
+#undef FP_READ_H
+#define GO_FULL() return full(h, ip, budget, base)
+#define FP_OTHERWISE(slow) GO_FULL()
+#define FP_NAN(f)    \
+    ({               \
+        GO_FULL();   \
+        UINT64_C(0); \
+    })
+#define FP_FMA_NAN(f, a, b, c) FP_NAN(f)
+#define FP_READ_S(reg)                   \
+    ({                                   \
+        if (unlikely(!fp_holds_s(reg))) { \
+            GO_FULL();                   \
+        }                                \
+        fp_low_s(reg);                   \
+    })
+#define FP_READ_H(reg)                            \
+    ({                                            \
+        const uint64_t reg_ = *(reg);             \
+        if (unlikely(reg_ < ~UINT64_C(0xffff))) { \
+            GO_FULL();                            \
+        }                                         \
+        reg_ & 0xffff;                            \
+    })
+#define SEM(name, ...)                            \
+    INLINE flow last4_##name(ARGS)                \
+    {                                             \
+        handler_fn *const full = full_##name;     \
+        const struct insn *const i = &ip->i;      \
+        budget--;                                 \
+        __VA_ARGS__;                              \
+        (void)i, (void)full;                      \
+        GO(slot_at(ip, LEN));                     \
+    }                                             \
+    HANDLER h4_##name(ARGS)                       \
+    {                                             \
+        return last4_##name(h, ip, budget, base); \
+    }
+#include "isa/sem_fp.inc"
 #undef SEM
 #undef LEN
 

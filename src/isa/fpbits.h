@@ -66,10 +66,10 @@ static inline uint64_t
 fp_unbox(enum sf_fmt f, uint64_t reg)
 {
     if (f == SF_H) {
-        return reg >= ~UINT64_C(0xffff) ? reg & 0xffff : fp_nan(SF_H);
+        return reg >= ~UINT64_C(0xffff) ? reg & 0xffff : fp_nan(f);
     }
     if (f == SF_S) {
-        return reg >= ~UINT64_C(0xffffffff) ? reg & 0xffffffff : fp_nan(SF_S);
+        return reg >= ~UINT64_C(0xffffffff) ? reg & 0xffffffff : fp_nan(f);
     }
     return reg;
 }
@@ -112,12 +112,18 @@ fp_class(enum sf_fmt f, uint64_t a)
     return a & fp_sign(f) ? 1u << (3 - k) : 1u << (4 + k);
 }
 
-/* a before b in the order of numbers, -0 before +0; neither is a NaN. */
+/* Where a stands in the order of numbers, -0 just before +0. Not for NaNs. */
+static inline int64_t
+fp_rank(enum sf_fmt f, uint64_t a)
+{
+    const int64_t v = (int64_t)(f == SF_H ? a << 48 : f == SF_S ? a << 32 : a);
+    return v ^ ((v >> 63) & INT64_MAX);
+}
+
 static inline bool
 fp_precedes(enum sf_fmt f, uint64_t a, uint64_t b)
 {
-    const bool sa = a & fp_sign(f), sb = b & fp_sign(f);
-    return sa != sb ? sa : sa ? a > b : a < b;
+    return fp_rank(f, a) < fp_rank(f, b);
 }
 
 /* fmin and fmax give the number if there is one, fminm and fmaxm (`strict`) a NaN if there is one.
