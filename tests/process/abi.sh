@@ -1,7 +1,8 @@
 #!/bin/sh
 # abi.sh FOLDER - build each FOLDER/*.c for riscv64 and natively, run both; the native run says whether the test is right
 # A line `/* args: … */` gives arguments, `/* riscv only */` means that there is nothing to compare with.
-# ENGINES: which engines run it (default: threaded). LONG=1: the arguments are those of `/* long: … */`.
+# `/* every engine */`: it is run by all four, and at another guest base; otherwise by ENGINES (default: threaded).
+# LONG=1: the arguments are those of `/* long: … */`.
 set -u
 folder=$1
 cc=${CC:-cc}
@@ -29,9 +30,15 @@ for src in "$folder"/*.c; do
 			echo "not ok $name native (status $?)"
 		fi
 	fi
-	for engine in ${ENGINES:-threaded}; do
+	how=${ENGINES:-threaded}
+	if grep -q '^/\* every engine \*/$' "$src"; then
+		how="switch indirect predecoded threaded threaded@0x200000000000"
+	fi
+	for engine in $how; do
+		base=0
+		case $engine in *@*) base=${engine#*@} ;; esac
 		# shellcheck disable=SC2086
-		if timeout "${SECONDS_MAX:-300}" "$DOPPEL" run --engine="$engine" "$OUT/$name.rv" $args; then
+		if timeout "${SECONDS_MAX:-300}" "$DOPPEL" run --engine="${engine%@*}" --guest-base="$base" "$OUT/$name.rv" $args; then
 			echo "ok $name $engine"
 		else
 			echo "not ok $name $engine (status $?)"

@@ -1,4 +1,5 @@
 /* across_exec.c - execve keeps mask, ignored and pending signals, and resets handlers: for the signals of faults too */
+/* every engine */
 #include "../abi.h"
 
 static void

@@ -1,4 +1,5 @@
 /* altstack.c - sigaltstack: where a handler runs, what may be changed when, SS_AUTODISARM, overflow */
+/* every engine */
 #include "../abi.h"
 
 #ifndef SS_AUTODISARM

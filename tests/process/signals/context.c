@@ -1,5 +1,6 @@
 /* context.c - the ucontext: layout, registers, floating point; a handler changes them all */
 /* riscv only */
+/* every engine */
 #include "../abi.h"
 
 #include <fenv.h>

@@ -1,4 +1,5 @@
 /* faults.c - SIGSEGV, SIGBUS, SIGILL, SIGTRAP: si_code, si_addr, and handlers that go on somewhere else */
+/* every engine */
 #include "../abi.h"
 
 #include <fcntl.h>

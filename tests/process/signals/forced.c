@@ -1,4 +1,5 @@
 /* forced.c - the signals of faults: forced when blocked or ignored, but held like any other when somebody sends them */
+/* every engine */
 #include "../abi.h"
 
 static volatile int seen, code;

@@ -1,4 +1,5 @@
 /* nest.c - nested handlers, sa_mask, SA_NODEFER, SA_RESETHAND, and the mask that a frame keeps */
+/* every engine */
 #include "../abi.h"
 
 #include <ucontext.h>

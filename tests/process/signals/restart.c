@@ -5,8 +5,13 @@
 #include <linux/futex.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sys/epoll.h>
 #include <sys/file.h>
+#include <sys/ipc.h>
+#include <sys/msg.h>
+#include <sys/sem.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 static volatile int seen;
@@ -66,6 +71,93 @@ static long do_futex_timed(void)
 }
 static long do_pause(void) { return pause(); }
 
+
+/* Locks, queues, FIFOs, sockets, a full pipe. */
+static int lock_a, lock_b, msgs, sems, epfd, pair[2], full[2];
+static char fifo[64];
+static int release_flock(void) { return flock(lock_a, LOCK_UN); }
+static int release_fifo(void) { return open(fifo, O_RDWR | O_NONBLOCK); }
+static int release_pair(void) { return (int)write(pair[1], "x", 1); }
+static int release_full(void)
+{
+    char c[4096];
+    return (int)read(full[0], c, sizeof c);
+}
+static long do_flock(void)
+{
+    long r = flock(lock_b, LOCK_EX);
+    return r == 0 ? flock(lock_b, LOCK_UN) | flock(lock_a, LOCK_EX) : r;
+}
+static long do_fifo(void) { return open(fifo, O_RDONLY); }
+static long do_recv(void) { char c; return recv(pair[0], &c, 1, 0); }
+static long do_write_full(void) { char c[4096] = ""; return write(full[1], c, sizeof c); }
+static long do_msgrcv(void)
+{
+    struct { long type; char c[8]; } m;
+    return msgrcv(msgs, &m, sizeof m.c, 0, 0);
+}
+static long do_semop(void)
+{
+    struct sembuf b = {0, -1, 0};
+    return semop(sems, &b, 1);
+}
+static long do_epoll(void)
+{
+    struct epoll_event ev;
+    return epoll_wait(epfd, &ev, 1, 1000);
+}
+static long do_sigwait(void)
+{
+    sigset_t s = set_of(SIGUSR2);
+    return sigwaitinfo(&s, NULL);
+}
+static long do_abs_sleep(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    ts.tv_sec++;
+    errno = clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
+    return errno ? -1 : 0;
+}
+static long do_recv_timed(void)
+{
+    struct timeval tv = {1, 0};
+    char c;
+    setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
+    long r = recv(pair[0], &c, 1, 0);
+    int e = errno;
+    memset(&tv, 0, sizeof tv);
+    setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
+    errno = e;
+    return r;
+}
+
+static void
+prepare(void)
+{
+    char name[] = "/tmp/abi-restart-XXXXXX";
+    lock_a = mkstemp(name);
+    lock_b = open(name, O_RDWR);
+    CHECK(lock_a >= 0 && lock_b >= 0 && unlink(name) == 0 && flock(lock_a, LOCK_EX) == 0);
+    snprintf(fifo, sizeof fifo, "/tmp/abi-fifo-%d", getpid());
+    CHECK(mkfifo(fifo, 0600) == 0);
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0 && pipe(full) == 0);
+    fcntl(full[1], F_SETPIPE_SZ, 4096);
+    CHECK(do_write_full() == 4096);
+    msgs = msgget(IPC_PRIVATE, 0600);
+    sems = semget(IPC_PRIVATE, 1, 0600);
+    epfd = epoll_create1(0);
+    CHECK(msgs >= 0 && sems >= 0 && epfd >= 0);
+}
+
+static void
+tidy(void)
+{
+    unlink(fifo);
+    msgctl(msgs, IPC_RMID, NULL);
+    semctl(sems, 0, IPC_RMID);
+}
+
 static void
 trial(const char *name, long (*call)(void), int (*rel)(void), int flags, int restarts)
 {
@@ -108,6 +200,7 @@ main(void)
     listener = socket(AF_UNIX, SOCK_STREAM, 0);
     struct sockaddr_un a = {.sun_family = AF_UNIX};
     CHECK(bind(listener, (struct sockaddr *)&a, sizeof(sa_family_t)) == 0 && listen(listener, 5) == 0);
+    prepare();
     static const struct {
         const char *name;
         long (*call)(void);
@@ -118,12 +211,18 @@ main(void)
         {"accept", do_accept, release_accept, 1}, {"wait", do_wait, release_child, 1},
         {"nanosleep", do_sleep, NULL, 0},         {"poll", do_poll, NULL, 0},
         {"futex with time", do_futex_timed, NULL, 0}, {"pause", do_pause, NULL, 0},
+        {"flock", do_flock, release_flock, 1},    {"open of a FIFO", do_fifo, release_fifo, 1},
+        {"recv", do_recv, release_pair, 1},       {"write", do_write_full, release_full, 1},
+        {"msgrcv", do_msgrcv, NULL, 0},           {"semop", do_semop, NULL, 0},
+        {"epoll_wait", do_epoll, NULL, 0},        {"sigwaitinfo", do_sigwait, NULL, 0},
+        {"sleep until", do_abs_sleep, NULL, 0},   {"recv with time", do_recv_timed, NULL, 0},
     };
     for (unsigned i = 0; i < sizeof t / sizeof t[0]; i++) {
-        if (strcmp(t[i].name, "accept") != 0) { /* an unfinished connection would be left */
-            trial(t[i].name, t[i].call, t[i].release, 0, 0);
+        if (!t[i].restartable || t[i].call == do_read || t[i].call == do_futex || t[i].call == do_wait) {
+            trial(t[i].name, t[i].call, t[i].release, 0, 0); /* of the others something would be left to undo */
         }
         trial(t[i].name, t[i].call, t[i].release, SA_RESTART, t[i].restartable);
     }
+    tidy();
     return 0;
 }

@@ -1,4 +1,5 @@
 /* rtorder.c - real-time signals queue with their values, lowest number first; all 64 are the program's */
+/* every engine */
 #include "../abi.h"
 
 static volatile int n, got[600], sigs[600];

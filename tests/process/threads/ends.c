@@ -1,4 +1,5 @@
 /* ends.c - who ends when: the first thread before the others, exit_group from another, exec from another, CLEARTID */
+/* every engine */
 #include "../abi.h"
 
 #include <linux/futex.h>

@@ -1,4 +1,5 @@
 /* futexes.c - the operations that libc seldom makes: requeue, wake_op, bitsets, timeouts, waitv, errors */
+/* every engine */
 #include "../abi.h"
 
 #include <linux/futex.h>
