@@ -8,6 +8,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -137,28 +138,35 @@ run_add(struct run *run, int ext, const char *name)
     run->ext = ext;
 }
 
+/* What the theorem is computed for: the lists, or copies of them in which a row was reclassified.
+ */
+struct tables {
+    const struct insn_row *insns; /* isa_row_count */
+    const struct csr_row *csrs;   /* isa_csr_count */
+};
+
 static void
-name_rows(unsigned cls)
+name_rows(const struct tables *t, unsigned cls)
 {
     struct run run = {.ext = -1};
     for (size_t i = 0; i < isa_row_count; i++) {
-        if (isa_rows[i].cls == cls) {
-            run_add(&run, isa_rows[i].ext, isa_rows[i].name);
+        if (t->insns[i].cls == cls) {
+            run_add(&run, t->insns[i].ext, t->insns[i].name);
         }
     }
     for (size_t i = 0; i < isa_csr_count; i++) {
-        if (isa_csrs[i].cls == cls) {
-            run_add(&run, isa_csrs[i].ext, isa_csrs[i].name);
+        if (t->csrs[i].cls == cls) {
+            run_add(&run, t->csrs[i].ext, t->csrs[i].name);
         }
     }
     run_add(&run, -1, "");
 }
 
 static void
-theorem(bool json)
+theorem(const struct tables *t, bool json)
 {
     struct popek_verdict v;
-    bool holds = isa_popek(isa_rows, isa_row_count, isa_csrs, isa_csr_count, &v);
+    bool holds = isa_popek(t->insns, isa_row_count, t->csrs, isa_csr_count, &v);
 
     if (json) {
         printf("{\"holds\": %s, \"innocuous\": %zu, \"privileged\": %zu, \"gated\": %zu, "
@@ -172,18 +180,69 @@ theorem(bool json)
     if (!holds) {
         printf("Popek and Goldberg: sensitive ⊆ privileged: does not hold; sensitive, and never "
                "trap in user mode:\n");
-        name_rows(CLASS_CONTROL);
-        name_rows(CLASS_BEHAVIOUR);
+        name_rows(t, CLASS_CONTROL);
+        name_rows(t, CLASS_BEHAVIOUR);
         return;
     }
     printf("Popek and Goldberg: sensitive ⊆ privileged: holds\n");
+}
+
+/* "NAME=CLASS": the verdict, were the instruction or CSR of that name of that class. */
+static int
+suppose(const char *what)
+{
+    struct insn_row *insns = malloc(isa_row_count * sizeof *insns);
+    struct csr_row *csrs = malloc(isa_csr_count * sizeof *csrs);
+    size_t len = strcspn(what, "="), found = 0;
+    unsigned cls = 0;
+    int status = 0;
+
+    if (insns == NULL || csrs == NULL) {
+        status = cli_error(CMD_isa, "out of memory");
+        goto free_both;
+    }
+    while (cls <= CLASS_BEHAVIOUR &&
+           (what[len] == 0 || strcmp(isa_class_name(cls), what + len + 1) != 0)) {
+        cls++;
+    }
+    if (cls > CLASS_BEHAVIOUR) {
+        status = cli_error(
+            CMD_isa, "%s: want NAME=innocuous, privileged, gated, control or behaviour", what);
+        goto free_both;
+    }
+    memcpy(insns, isa_rows, isa_row_count * sizeof *insns);
+    memcpy(csrs, isa_csrs, isa_csr_count * sizeof *csrs);
+    for (size_t i = 0; i < isa_row_count; i++) {
+        char name[32];
+        dotted(insns[i].name, name);
+        if (strlen(name) == len && memcmp(name, what, len) == 0) {
+            insns[i].cls = (uint8_t)cls;
+            found++;
+        }
+    }
+    for (size_t i = 0; i < isa_csr_count; i++) {
+        if (strlen(csrs[i].name) == len && memcmp(csrs[i].name, what, len) == 0) {
+            csrs[i].cls = (uint8_t)cls;
+            found++;
+        }
+    }
+    if (found == 0) {
+        status = cli_error(CMD_isa, "%.*s is no instruction and no CSR", (int)len, what);
+        goto free_both;
+    }
+    theorem(&(struct tables){insns, csrs}, false);
+free_both:
+    free(insns);
+    free(csrs);
+    return status;
 }
 
 int
 cmd_isa(int argc, char **argv)
 {
     struct opts o = {.cmd = CMD_isa, .argc = argc, .argv = argv, .next = 1};
-    const char *only = NULL;
+    const struct tables real = {isa_rows, isa_csrs};
+    const char *only = NULL, *supposed = NULL;
     bool json = false, csrs = false, gates = false;
 
     for (int opt; (opt = opts_next(&o)) != OPTS_END;) {
@@ -200,6 +259,9 @@ cmd_isa(int argc, char **argv)
         case OPT_isa_theorem:
             gates = true;
             break;
+        case OPT_isa_suppose:
+            supposed = o.value;
+            break;
         default:
             return EXIT_DOPPEL;
         }
@@ -207,27 +269,30 @@ cmd_isa(int argc, char **argv)
     if (o.next != argc) {
         return cli_error(CMD_isa, "unexpected argument %s", argv[o.next]);
     }
+    if (supposed != NULL) {
+        return suppose(supposed);
+    }
     if (json) {
         printf("{\"instructions\": [");
         list_insns(only, true);
         printf("],\n\"csrs\": [");
         list_csrs(only, true);
         printf("],\n\"theorem\": ");
-        theorem(true);
+        theorem(&real, true);
         printf("}\n");
         return 0;
     }
     if (gates) {
-        theorem(false);
+        theorem(&real, false);
         printf("as long as the monitor closes the gates of\n");
-        name_rows(CLASS_GATED);
+        name_rows(&real, CLASS_GATED);
         return 0;
     }
     if ((csrs ? list_csrs(only, false) : list_insns(only, false)) == 0) {
         return cli_error(CMD_isa, "nothing belongs to extension %s", only);
     }
     if (only == NULL) {
-        theorem(false);
+        theorem(&real, false);
     }
     return 0;
 }
