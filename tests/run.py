@@ -25,6 +25,12 @@ LIMIT, LIMIT_LONG = 600, 2 * 3600
 LINE = re.compile(r"^(not ok|ok)\b(?:\s+\d+(?=\s|$))?(?:\s+-)?\s*(.*?)\s*(?:#\s*(SKIP)\b\s*(.*))?$", re.I)
 
 
+def usual_signals():
+    """A job in the background ignores these, which guests would inherit."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+
+
 class Suite:
     def __init__(self, name, path, is_long=False):
         self.name, self.path, self.is_long = name, path, is_long
@@ -38,7 +44,7 @@ class Suite:
         start = time.time()
         with open(log, "wb") as f:
             p = subprocess.Popen([self.path], cwd=TOP, env=dict(env, OUT=out), stdin=subprocess.DEVNULL,
-                                 stdout=f, stderr=subprocess.STDOUT, start_new_session=True)
+                                 stdout=f, stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=usual_signals)
             try:
                 status = p.wait(limit)
             except subprocess.TimeoutExpired:
