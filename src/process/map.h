@@ -62,6 +62,8 @@ void map_set_brk(struct map *m, gva_t start);
 
 /* All of [addr, addr + len) is mapped; the range that holds addr is in *r (may be NULL). Only addr's if false. */
 bool map_covers(struct map *m, gva_t addr, uint64_t len, struct map_range *r);
+/* How many bytes from addr on, at most len, are mapped without a hole. */
+uint64_t map_reach(struct map *m, gva_t addr, uint64_t len);
 /* The first range that ends above addr; false if there is none. Made for walking: next, ask for r->end. */
 bool map_next(struct map *m, gva_t addr, struct map_range *r);
 

@@ -225,6 +225,16 @@ map_covers(struct map *m, gva_t addr, uint64_t len, struct map_range *r)
     return all;
 }
 
+uint64_t
+map_reach(struct map *m, gva_t addr, uint64_t len)
+{
+    map_lock(m);
+    map_stack_sync(m, addr);
+    uint64_t n = map_covered_to(m, addr, addr + len) - addr;
+    map_unlock(m);
+    return n;
+}
+
 bool
 map_next(struct map *m, gva_t addr, struct map_range *r)
 {

@@ -77,8 +77,13 @@ on_range(struct task *t, long nr, gva_t addr, uint64_t len, uint64_t arg)
     if (!guest_range_ok(start, whole)) {
         return -ENOMEM;
     }
-    int64_t r = host_syscall_restartable(t, nr, addr + guest_base, len, arg);
-    return r == 0 && whole != 0 && !map_covers(map_of(t), start, whole, NULL) ? -ENOMEM : r;
+    /* What lies before a hole is done; with a base the host does not see the hole. */
+    uint64_t have = map_reach(map_of(t), start, whole);
+    if (have < whole) {
+        len = have > addr - start ? have - (addr - start) : 0;
+    }
+    int64_t r = len != 0 || whole == 0 ? host_syscall_restartable(t, nr, addr + guest_base, len, arg) : 0;
+    return r == 0 && have < whole ? -ENOMEM : r;
 }
 
 int64_t
