@@ -233,13 +233,19 @@ store(struct vfs *v, const struct object *o, const struct stat *st, const struct
     return 0;
 }
 
+uint32_t
+fake_foreign_id(uint32_t id, uint32_t own)
+{
+    return id == own || id == 0 ? 0 : own == 0 ? id : 65534;
+}
+
 /* What a file without a record looks like. */
 static struct record
 defaults(const struct vfs *v, const struct stat *st)
 {
     return (struct record){
-        .uid = st->st_uid == v->host_uid ? 0 : st->st_uid,
-        .gid = st->st_gid == v->host_gid ? 0 : st->st_gid,
+        .uid = fake_foreign_id(st->st_uid, v->host_uid),
+        .gid = fake_foreign_id(st->st_gid, v->host_gid),
         .mode = st->st_mode,
         .rdev = (unsigned)st->st_rdev,
     };

@@ -183,7 +183,7 @@ put_guest(struct proc_text *o, gva_t from, gva_t to)
     }
 }
 
-/* Of another process nothing is known but that the user's own id is shown as 0. */
+/* Of another process no fake identity is known. */
 static void
 put_other_ids(struct proc_text *o, const char *line, uint32_t own)
 {
@@ -193,7 +193,7 @@ put_other_ids(struct proc_text *o, const char *line, uint32_t own)
     }
     put(o, "%.4s", line);
     for (int i = 0; i < 4; i++) {
-        put(o, "\t%u", id[i] == own ? 0 : id[i]);
+        put(o, "\t%u", fake_foreign_id(id[i], own));
     }
     put(o, "\n");
 }

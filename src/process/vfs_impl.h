@@ -197,6 +197,11 @@ int64_t fake_chmod(struct vfs *v, int dir, const char *name, bool follow, mode_t
 mode_t fake_host_mode(mode_t type, mode_t mode);
 bool fake_new_needs_record(const struct vfs *v, mode_t type, mode_t mode);
 void fake_created(struct vfs *v, int dir, const char *name, mode_t mode, unsigned rdev);
+/*
+ * How an id of the host is shown of which nothing is remembered: the user's `own` as 0; other users' (not the guest's, whatever
+ * its number) as nobody's, unless the user is root, to whom the host's owners are real.
+ */
+uint32_t fake_foreign_id(uint32_t id, uint32_t own);
 bool fake_is_private_xattr(const char *name);
 
 /* procfs.c */
