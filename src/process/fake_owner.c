@@ -486,6 +486,12 @@ fake_map_table(struct vfs *v)
 }
 
 void
+fake_unmap_table(struct vfs *v)
+{
+    munmap(v->owners, TABLE_BYTES);
+}
+
+void
 fake_open_table(struct vfs *v)
 {
     int fd = open_side_file(v);

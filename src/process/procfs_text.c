@@ -302,12 +302,12 @@ static int64_t
 write_mounts(struct task *t, struct proc_text *o, bool info)
 {
     struct vfs *v = vfs_of(t);
-    unsigned n = atomic_load(&v->nmounts), id = 0;
+    unsigned n = mount_count(v->table), id = 0;
     size_t root = strlen(v->root_guest);
     put_mount(o, info, id++, "/", v->true_root_host, false);
-    for (unsigned i = 0; i < n && i < VFS_MOUNTS_MAX; i++) {
-        const struct vfs_mount *m = &v->mounts[i];
-        if (atomic_load(&m->live) && strncmp(m->guest, v->root_guest, root) == 0 && m->guest[root] == '/') {
+    for (unsigned i = 0; i < n; i++) {
+        const struct vfs_mount *m = &v->table->m[i];
+        if (mount_is_live(m) && strncmp(m->guest, v->root_guest, root) == 0 && m->guest[root] == '/') {
             put_mount(o, info, id++, m->guest + root, m->host, m->read_only);
         }
     }

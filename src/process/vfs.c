@@ -10,10 +10,12 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define VFS_OWN_FDS 64
+#define VFS_OWN_FDS     64
+#define VFS_OWN_FDS_MAX 1024 /* where the limit allows it */
 #define VFS_TOP_MAX 32768
 #define VFS_TOP_MIN 64
 
@@ -30,7 +32,7 @@ reserve_fds(struct vfs *v, struct err *e)
     if (r < 0) {
         return err_set(e, (int)r, "limit of open files");
     }
-    uint64_t top = rl.rlim_max < VFS_TOP_MAX + VFS_OWN_FDS ? rl.rlim_max - VFS_OWN_FDS : VFS_TOP_MAX;
+    uint64_t top = rl.rlim_max < VFS_TOP_MAX + VFS_OWN_FDS_MAX ? rl.rlim_max - VFS_OWN_FDS : VFS_TOP_MAX;
     if (rl.rlim_max < VFS_TOP_MIN + VFS_OWN_FDS) {
         return err_set(e, -EMFILE, "no more than %llu files may be open", (unsigned long long)rl.rlim_max);
     }
@@ -144,6 +146,11 @@ vfs_new(struct vfs **out, const struct vfs_config *c, struct err *e)
         goto undo_alloc;
     }
     v->view = c->root != NULL ? VIEW_USER : VIEW_NONE;
+    r = vfs_mount_table_new(v, c->root != NULL);
+    if (r < 0) {
+        err_set(e, r, "table of mounts");
+        goto undo_alloc;
+    }
     if (c->root == NULL && c->sysroot != NULL && strlen(c->sysroot) < sizeof v->sysroot) {
         strcpy(v->sysroot, c->sysroot);
     }
@@ -193,12 +200,25 @@ undo_alloc:
 void
 vfs_free(struct vfs *v)
 {
-    unsigned n = atomic_load(&v->nmounts);
-    for (unsigned i = 0; i < n; i++) {
-        if (v->mounts[i].fd >= 0) {
-            host_syscall(SYS_close, v->mounts[i].fd);
-            host_syscall(SYS_close, v->mounts[i].place_fd);
+    for (unsigned i = 0; i < VFS_MOUNTS_MAX; i++) {
+        if (v->mount_fd[i] > 0) {
+            host_syscall(SYS_close, v->mount_fd[i]);
         }
+        if (v->place_fd[i] > 0) {
+            host_syscall(SYS_close, v->place_fd[i]);
+        }
+    }
+    if (v->table != NULL) {
+        munmap(v->table, sizeof *v->table);
+    }
+    if (v->table_fd > 0) {
+        host_syscall(SYS_close, v->table_fd);
+    }
+    if (v->owners != NULL) {
+        fake_unmap_table(v);
+    }
+    if (v->scratch > 0) {
+        host_syscall(SYS_close, v->scratch);
     }
     if (v->owners_fd > 0) {
         host_syscall(SYS_close, v->owners_fd);

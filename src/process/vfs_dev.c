@@ -4,7 +4,7 @@
  * For the user view. Nothing is written into the root. /dev is a scratch directory with an empty file for each device,
  * on which the host's device is mounted, as container engines do it on a tmpfs.
  *
- * Scratch directories live in BASE/doppel-UID/PID-N/ (BASE: XDG_RUNTIME_DIR, /dev/shm, /tmp), whose .lock every process
+ * Scratch directories live in BASE/doppel-UID/PID-N/ (BASE: XDG_RUNTIME_DIR, /tmp, /dev/shm), whose .lock every process
  * of the run holds through one inherited descriptor. There is nobody to remove them when the last one dies: the next run
  * of this user removes those whose lock is free.
  */
@@ -60,7 +60,7 @@ remove_stale(const char *base)
 static bool
 find_base(char base[PATH_MAX])
 {
-    const char *places[] = {getenv("XDG_RUNTIME_DIR"), "/dev/shm", "/tmp"};
+    const char *places[] = {getenv("XDG_RUNTIME_DIR"), "/tmp", "/dev/shm"};
     struct stat st;
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
         if (places[i] == NULL || places[i][0] != '/' ||

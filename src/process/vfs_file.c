@@ -166,7 +166,7 @@ static int64_t
 openat_how(struct task *t, int dirfd, const char *path, int flags, mode_t mode, unsigned how)
 {
     int64_t r = -ELOOP;
-    if (how == 0 && !(flags & (O_PATH | O_NOFOLLOW)) && vfs_of(t)->view == VIEW_USER && !vfs_of(t)->any_read_only) {
+    if (how == 0 && !(flags & (O_PATH | O_NOFOLLOW)) && vfs_of(t)->view == VIEW_USER && !vfs_of(t)->table->any_read_only) {
         r = openat_once(t, dirfd, path, flags, mode, RESOLVE_UNCHECKED);
         if (r != -ELOOP && !(r == -ENOTDIR && flags & O_DIRECTORY)) {
             return r;

@@ -25,22 +25,42 @@ enum mount_kind { MOUNT_BIND, MOUNT_PROC, MOUNT_TMPFS };
 #define VFS_MOUNTS_MAX 128
 
 /*
- * One entry of the table of mounts that the user view keeps (in the others it holds /proc alone). The place is a name in a
- * directory, whether or not there is such an entry; what is mounted is an open descriptor, or for single files
- * (devices, resolv.conf) a host path that is opened at each use. Entries are only ever appended; `live` is written last.
+ * The table of mounts that the user view keeps (in the others it holds /proc alone). All processes of a run see one table,
+ * as those of a mount namespace do: it is a memfd that they map. The place of a mount is a name in a directory, whether or
+ * not there is such an entry. Entries are written before they are live. Descriptors are each process's own (struct vfs).
  */
 struct vfs_mount {
-    atomic_bool live;
+    _Atomic uint32_t state; /* enum mount_state */
     bool read_only, is_dir;
     enum mount_kind kind;
     uint64_t place_dev, place_ino; /* the directory that holds the place */
-    int place_fd;                  /* own: that directory; -1 for a file */
-    int fd;                        /* own: what is mounted (O_PATH); -1 for a file */
-    uint64_t dev, ino;             /* of fd */
+    uint64_t dev, ino;             /* what is mounted */
     char name[NAME_MAX + 1];       /* of the place */
     char guest[PATH_MAX];          /* path of the place, from the true root */
-    char host[PATH_MAX];           /* path of what is mounted */
+    char place[PATH_MAX];          /* host path of the directory that holds it */
+    char host[PATH_MAX];           /* host path of what is mounted; "" for / */
 };
+enum mount_state { MOUNT_FREE, MOUNT_CHANGING, MOUNT_LIVE, MOUNT_DEAD };
+
+struct mount_table {
+    _Atomic uint32_t n;          /* entries in use, live or dead */
+    atomic_bool any_read_only;
+    _Atomic uint64_t names;      /* bit name_bit(name) of each */
+    struct vfs_mount m[VFS_MOUNTS_MAX];
+};
+
+static inline bool
+mount_is_live(const struct vfs_mount *m)
+{
+    return atomic_load(&m->state) == MOUNT_LIVE;
+}
+
+static inline unsigned
+mount_count(const struct mount_table *t)
+{
+    unsigned n = atomic_load(&t->n);
+    return n < VFS_MOUNTS_MAX ? n : VFS_MOUNTS_MAX;
+}
 
 struct vfs {
     enum vfs_view view;
@@ -56,9 +76,10 @@ struct vfs {
     uint64_t proc_dev; /* 0: no procfs */
     bool published;    /* the host kernel knows the guest's arguments and environment */
 
-    atomic_uint nmounts;
-    _Atomic uint64_t mount_names; /* bit name_bit(name) of each */
-    bool any_read_only;
+    struct mount_table *table; /* own: a mapping */
+    int table_fd;              /* own: its memfd; 0: the table is this process's alone */
+    /* Own, opened when they are first needed; 0: not yet. They are looked at before use: a vfork child writes here too. */
+    _Atomic int mount_fd[VFS_MOUNTS_MAX], place_fd[VFS_MOUNTS_MAX];
 
     /* --fake-root */
     bool fake;
@@ -71,7 +92,6 @@ struct vfs {
 
     int scratch; /* own: lock of the scratch directory; 0: none yet */
     char scratch_path[PATH_MAX];
-    struct vfs_mount mounts[VFS_MOUNTS_MAX];
 };
 
 /* What procfs.c makes of a file of /proc. */
@@ -158,6 +178,12 @@ const struct vfs_mount *vfs_mount_at(const struct vfs *v, const struct stat *dir
 /* The directory mount whose root is fd (described by st), or NULL. */
 const struct vfs_mount *vfs_mount_root(const struct vfs *v, int fd, const struct stat *st);
 bool vfs_mount_name(const struct vfs *v, const char *name, size_t len); /* some mount may have this name */
+/* An O_PATH descriptor, to be borrowed, of what a directory mount shows, or of the directory of its place; or -errno. */
+int vfs_mount_fd(struct vfs *v, const struct vfs_mount *m);
+int vfs_mount_place_fd(struct vfs *v, const struct vfs_mount *m);
+/* The empty table, shared with the processes to come or not; or the shared one that fd is. */
+int vfs_mount_table_new(struct vfs *v, bool shared);
+int vfs_mount_table_map(struct vfs *v, int fd);
 /* Mount host directory or file `host` on guest path `guest`. -errno. */
 int vfs_mount_add(struct vfs *v, enum mount_kind kind, const char *host, const char *guest, bool read_only);
 /* Undo the topmost mount on guest path `guest`; change whether it is read-only. */
@@ -188,6 +214,7 @@ struct statx;
 void fakeroot_init(struct vfs *v, uint32_t uid, uint32_t gid);
 void fake_open_table(struct vfs *v);
 int fake_map_table(struct vfs *v);
+void fake_unmap_table(struct vfs *v);
 /* What the host says of (dir, name), or of dir where name is "", becomes what the guest sees. */
 void fake_stat(struct vfs *v, int dir, const char *name, bool follow, struct stat *st);
 void fake_statx(struct vfs *v, int dir, const char *name, bool follow, struct statx *stx);

@@ -4,10 +4,8 @@
  * Fields are separated by ':'; other bytes than letters, digits and "/._-" are written %XX, so the text fits into an
  * environment variable or a line. Descriptors are given by number and stay open over the execve.
  *
- *   VERSION VIEW TRUE_ROOT TRUE_ROOT_HOST ROOT ROOT_GUEST SYSROOT SCRATCH SCRATCH_PATH FAKE
+ *   VERSION VIEW TRUE_ROOT TRUE_ROOT_HOST ROOT ROOT_GUEST SYSROOT SCRATCH SCRATCH_PATH TABLE FAKE
  *   with FAKE 1: OWNERS_FD, the members of struct fake_ids
- *   MOUNTS, then for each
- *   mount KIND READ_ONLY PLACE_FD FD NAME GUEST HOST PLACE_DEV PLACE_INO
  *
  * Trust: the text comes from ourselves; the caller sees to it that nobody else can hand it in.
  */
@@ -64,7 +62,6 @@ static void
 keep_fds(const struct vfs *v, bool keep)
 {
     uint64_t flags = keep ? 0 : FD_CLOEXEC;
-    unsigned n = atomic_load(&v->nmounts);
     host_syscall(SYS_fcntl, v->true_root, F_SETFD, flags);
     host_syscall(SYS_fcntl, v->root, F_SETFD, flags);
     if (v->owners_fd > 0) {
@@ -73,11 +70,8 @@ keep_fds(const struct vfs *v, bool keep)
     if (v->scratch > 0) {
         host_syscall(SYS_fcntl, v->scratch, F_SETFD, flags);
     }
-    for (unsigned i = 0; i < n; i++) {
-        if (atomic_load(&v->mounts[i].live) && v->mounts[i].fd >= 0) {
-            host_syscall(SYS_fcntl, v->mounts[i].fd, F_SETFD, flags);
-            host_syscall(SYS_fcntl, v->mounts[i].place_fd, F_SETFD, flags);
-        }
+    if (v->table_fd > 0) {
+        host_syscall(SYS_fcntl, v->table_fd, F_SETFD, flags);
     }
 }
 
@@ -104,10 +98,6 @@ int64_t
 vfs_save(struct vfs *v, char *buf, size_t cap)
 {
     struct writer w = {.buf = buf, .cap = cap};
-    unsigned n = atomic_load(&v->nmounts), live = 0;
-    for (unsigned i = 0; i < n; i++) {
-        live += atomic_load(&v->mounts[i].live);
-    }
     put_number(&w, SAVE_VERSION);
     put_number(&w, v->view);
     put_number(&w, v->true_root);
@@ -117,25 +107,10 @@ vfs_save(struct vfs *v, char *buf, size_t cap)
     put_string(&w, v->sysroot);
     put_number(&w, v->scratch);
     put_string(&w, v->scratch_path);
+    put_number(&w, v->table_fd);
     put_number(&w, v->fake);
     if (v->fake) {
         put_ids(&w, v);
-    }
-    put_number(&w, live);
-    for (unsigned i = 0; i < n && live > 0; i++) {
-        const struct vfs_mount *m = &v->mounts[i];
-        if (!atomic_load(&m->live)) {
-            continue;
-        }
-        put_number(&w, m->kind);
-        put_number(&w, m->read_only);
-        put_number(&w, m->place_fd);
-        put_number(&w, m->fd);
-        put_string(&w, m->name);
-        put_string(&w, m->guest);
-        put_string(&w, m->host);
-        put_number(&w, (int64_t)m->place_dev);
-        put_number(&w, (int64_t)m->place_ino);
     }
     put_byte(&w, '\0');
     if (w.len > cap) {
@@ -229,35 +204,6 @@ get_ids(struct reader *r, struct vfs *v)
     }
 }
 
-static void
-get_mount(struct reader *r, struct vfs *v)
-{
-    struct vfs_mount *m = &v->mounts[atomic_load(&v->nmounts)];
-    struct stat st;
-    m->kind = (enum mount_kind)get_number(r);
-    m->read_only = get_number(r) != 0;
-    m->place_fd = (int)get_number(r);
-    m->fd = (int)get_number(r);
-    get_string(r, m->name, sizeof m->name);
-    get_string(r, m->guest, sizeof m->guest);
-    get_string(r, m->host, sizeof m->host);
-    m->place_dev = (uint64_t)get_number(r);
-    m->place_ino = (uint64_t)get_number(r);
-    m->is_dir = m->fd >= 0;
-    if (r->bad || m->name[0] == '\0') {
-        r->bad = true;
-        return;
-    }
-    if (m->fd >= 0 && host_syscall(SYS_fstat, m->fd, &st) == 0) {
-        m->dev = st.st_dev;
-        m->ino = st.st_ino;
-    }
-    v->any_read_only |= m->read_only;
-    atomic_fetch_or(&v->mount_names, UINT64_C(1) << name_bit(m->name, strlen(m->name)));
-    atomic_store(&m->live, true);
-    atomic_fetch_add(&v->nmounts, 1);
-}
-
 int
 vfs_load(struct vfs **out, const char *state, struct err *e)
 {
@@ -276,15 +222,9 @@ vfs_load(struct vfs **out, const char *state, struct err *e)
     get_string(&r, v->sysroot, sizeof v->sysroot);
     v->scratch = (int)get_number(&r);
     get_string(&r, v->scratch_path, sizeof v->scratch_path);
+    int table = (int)get_number(&r);
     if (get_number(&r) != 0) {
         get_ids(&r, v);
-    }
-    int64_t mounts = get_number(&r);
-    if (mounts < 0 || mounts > VFS_MOUNTS_MAX) {
-        r.bad = true;
-    }
-    for (int64_t i = 0; !r.bad && i < mounts; i++) {
-        get_mount(&r, v);
     }
     if (r.bad || host_syscall(SYS_fstat, v->root, &st) < 0) {
         free(v);
@@ -292,10 +232,14 @@ vfs_load(struct vfs **out, const char *state, struct err *e)
     }
     v->root_dev = st.st_dev;
     v->root_ino = st.st_ino;
-    int err = vfs_start(v, e);
+    int err = vfs_mount_table_map(v, table);
+    err = err < 0 ? err_set(e, err, "table of mounts") : vfs_start(v, e);
     if (err < 0) {
         free(v);
         return err;
+    }
+    if (v->view != VIEW_USER) {
+        vfs_mount_add(v, MOUNT_PROC, "/proc", "/proc", false);
     }
     keep_fds(v, false);
     *out = v;

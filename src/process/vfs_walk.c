@@ -99,9 +99,12 @@ go_up(struct walk *w)
     }
     const struct vfs_mount *m = vfs_mount_root(v, w->cur, &st);
     if (m != NULL) {
-        move_to(w, m->place_fd, false);
-        w->in_proc = false;
-        return 0;
+        r = vfs_mount_place_fd(v, m);
+        if (r >= 0) {
+            move_to(w, r, false);
+            w->in_proc = false;
+        }
+        return r < 0 ? r : 0;
     }
     int64_t fd = host_syscall(SYS_openat, w->cur, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
@@ -180,7 +183,7 @@ finish(struct walk *w, const char *name, struct vfs_at *at)
         at->flags = 0;
     }
     at->name = name;
-    at->read_only = w->v->any_read_only && vfs_read_only(w->v, w->cur);
+    at->read_only = w->v->table->any_read_only && vfs_read_only(w->v, w->cur);
     w->own = false;
     return 0;
 }
@@ -197,10 +200,13 @@ end_at(struct walk *w, const char *name, struct vfs_at *at)
 static int
 enter_mount(struct walk *w, const struct vfs_mount *m)
 {
-    if (m->fd >= 0) {
-        move_to(w, m->fd, false);
-        w->in_proc = m->kind == MOUNT_PROC;
-        return 0;
+    if (m->is_dir) {
+        int kept = vfs_mount_fd(w->v, m);
+        if (kept >= 0) {
+            move_to(w, kept, false);
+            w->in_proc = m->kind == MOUNT_PROC;
+        }
+        return kept < 0 ? kept : 0;
     }
     int64_t fd = host_syscall(SYS_openat, AT_FDCWD, m->host, O_PATH | O_CLOEXEC);
     if (fd < 0) {
