@@ -44,7 +44,7 @@ class Program:
     def __init__(self, source, quick):
         self.source, self.name, self.group = source, source.stem, source.parent.name
         text = source.read_text()
-        sizes = dict(re.findall(r"\b(FULL|QUICK) (\d+)", text))
+        sizes = dict(re.findall(r"\b(FULL|QUICK) +(\d+)", text))
         self.work = sizes["QUICK" if quick else "FULL"]
         self.script = SCRIPTS.get(source.suffix)
 
