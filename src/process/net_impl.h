@@ -1,5 +1,5 @@
 /*
- * net_impl.h - what sys_net.c and sys_msg.c share
+ * net_impl.h - what sys_net.c, sys_msg.c and strace_net.c share
  */
 #ifndef DOPPEL_NET_IMPL_H
 #define DOPPEL_NET_IMPL_H
@@ -8,6 +8,15 @@
 #include "process/vfs.h"
 
 #include <sys/socket.h>
+
+/* struct msghdr of the guest. */
+struct guest_msghdr {
+    uint64_t name;
+    int32_t namelen;
+    uint32_t pad;
+    uint64_t iov, iovlen, control, controllen;
+    uint32_t flags, pad2;
+};
 
 /* An address as the kernel reports it. */
 struct net_addr {

@@ -8,6 +8,7 @@
 #include "process/syscall.h"
 
 #include "base/check.h"
+#include "process/ioctl.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,7 +23,6 @@
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/inotify.h>
-#include <sys/ioctl.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -250,10 +250,11 @@ put_pairs(struct line *l, gva_t a, unsigned pairs)
     return true;
 }
 
-/* A pointer to something with a shape of its own; false: show the address. */
+/* A pointer to something with a shape of its own; false: show the address. `next` is the argument behind it. */
 static bool
-put_pointee(struct line *l, unsigned kind, gva_t a)
+put_pointee(struct line *l, unsigned kind, gva_t a, uint64_t next)
 {
+    char text[512];
     uint64_t v[16];
     uint32_t w[32];
     switch (kind) {
@@ -311,6 +312,26 @@ put_pointee(struct line *l, unsigned kind, gva_t a)
         }
         put(l, "[%lld]", (long long)v[0]);
         return true;
+    case ARG_sockaddr_in:
+    case ARG_sockaddr_out:
+        if (kind == ARG_sockaddr_out) { /* there the length is a pointer as well */
+            if (guest_read(w, next, 4) != 0) {
+                return false;
+            }
+            next = w[0];
+        }
+        if (!strace_sockaddr(text, sizeof text, a, (uint32_t)next)) {
+            return false;
+        }
+        put(l, "%s", text);
+        return true;
+    case ARG_msghdr_in:
+    case ARG_msghdr_out:
+        if (!strace_msghdr(text, sizeof text, a)) {
+            return false;
+        }
+        put(l, "%s", text);
+        return true;
     default:
         return false;
     }
@@ -357,6 +378,8 @@ put_arg(struct line *l, unsigned kind, uint64_t v, uint64_t next, int64_t ret, b
     bool out = arg_classes[kind] == ARG_CLASS_OUT;
     if (arg_classes[kind] == ARG_CLASS_VAL) {
         put_value(l, kind, v);
+    } else if (kind == ARG_ioctl_op && ioctl_name((uint32_t)v) != NULL) {
+        put(l, "%s", ioctl_name((uint32_t)v));
     } else if (arg_classes[kind] == ARG_CLASS_FLAG) {
         put_flags(l, kind, (uint32_t)v);
     } else if (v == 0) {
@@ -369,7 +392,7 @@ put_arg(struct line *l, unsigned kind, uint64_t v, uint64_t next, int64_t ret, b
         put_buffer(l, v, (uint64_t)ret);
     } else if (kind == ARG_strv || kind == ARG_envv) {
         put_vector(l, v, kind == ARG_envv);
-    } else if ((out && (!done || ret < 0)) || !put_pointee(l, kind, v)) {
+    } else if ((out && (!done || ret < 0)) || !put_pointee(l, kind, v, next)) {
         put(l, "%#llx", (unsigned long long)v);
     }
 }

@@ -31,14 +31,6 @@ enum {
     MMSG_LEN_AT = 56,
 };
 
-struct guest_msghdr {
-    uint64_t name;
-    int32_t namelen;
-    uint32_t pad;
-    uint64_t iov, iovlen, control, controllen;
-    uint32_t flags, pad2;
-};
-
 _Static_assert(sizeof(struct guest_msghdr) == 56 && sizeof(struct msghdr) == 56, "kernel layout");
 
 /* Read a header and its iovecs: 0 and the parts of the host's header that need no more thought. */

@@ -68,6 +68,10 @@ int64_t syscall_iovec(struct iovec *out, gva_t from, uint64_t count);
 /* --strace: a signal is about to be given to the guest, or to do what it does by default. */
 void strace_signal(struct task *t, const siginfo_t *info);
 
+/* For --strace: what is at `a`, as text in out[cap]. False if that cannot be read. */
+bool strace_sockaddr(char *out, size_t cap, gva_t a, uint64_t len);
+bool strace_msghdr(char *out, size_t cap, gva_t a);
+
 /* Every function of ours that a row may name. */
 #define SYS(nr, name, ...) syscall_fn sys_##name;
 #include "process/syscall.def"
