@@ -4,12 +4,12 @@
  * Unprivileged ISA §2.2 (formats of 32-bit encodings), §"C" (16-bit). A word is looked up in a
  * bucket: for 32 bits by opcode and funct3, for 16 bits by quadrant and funct3. A bucket lists its
  * rows with the most specific mask first, so a hint or an alias with fewer free bits wins over the
- * general encoding. The buckets are made from insn.def by the first call; making them twice at once
- * is harmless (same values), so no lock.
+ * general encoding. The buckets are made from insn.def by the first call, once: any thread may be
+ * that caller.
  */
 #include "isa/isa.h"
 
-#include <stdatomic.h>
+#include <pthread.h>
 
 /* A 16-bit encoding has its base's class. */
 enum {
@@ -42,10 +42,10 @@ const size_t isa_row_count = sizeof isa_rows / sizeof isa_rows[0];
 #define BUCKET_ROWS_MAX (8 * ROWS)
 
 static struct {
-    atomic_bool ready;
     uint16_t start[BUCKETS + 1];
     uint16_t rows[BUCKET_ROWS_MAX];
 } index_;
+static pthread_once_t index_once_ = PTHREAD_ONCE_INIT;
 
 static unsigned
 bucket_of(uint32_t w)
@@ -88,7 +88,6 @@ index_make(void)
         }
     }
     index_.start[BUCKETS] = (uint16_t)n;
-    atomic_store_explicit(&index_.ready, true, memory_order_release);
 }
 
 static inline uint32_t
@@ -359,9 +358,7 @@ operands32(uint32_t w, unsigned fmt, struct insn *o)
 static const struct insn_row *
 lookup(uint32_t w, ext_set exts, struct insn *o)
 {
-    if (!atomic_load_explicit(&index_.ready, memory_order_acquire)) {
-        index_make();
-    }
+    pthread_once(&index_once_, index_make);
     unsigned b = bucket_of(w);
     bool wide = (w & 3) == 3;
     for (unsigned i = index_.start[b]; i < index_.start[b + 1]; i++) {
