@@ -134,39 +134,29 @@ leave_wild(struct hart *h, uint64_t target)
         GO_POLLED(slot_in(h, t_));                   \
     } while (0)
 
+#define WHOLE(bytes, name, ...)                         \
+    INLINE flow last##bytes##_##name(ARGS)              \
+    {                                                   \
+        const struct insn *const i = &ip->i;            \
+        budget--;                                       \
+        __VA_ARGS__;                                    \
+        (void)i;                                        \
+        GO(slot_at(ip, bytes));                         \
+    }                                                   \
+    HANDLER h##bytes##_##name(ARGS)                     \
+    {                                                   \
+        return last##bytes##_##name(h, ip, budget, base); \
+    }
+
 #define LEN 4
 #define SEM_WITHOUT_FP /* below */
-#define SEM(name, ...)                        \
-    INLINE flow last4_##name(ARGS)            \
-    {                                         \
-        const struct insn *const i = &ip->i;  \
-        budget--;                             \
-        __VA_ARGS__;                          \
-        (void)i;                              \
-        GO(slot_at(ip, LEN));                 \
-    }                                         \
-    HANDLER h4_##name(ARGS)                   \
-    {                                         \
-        return last4_##name(h, ip, budget, base); \
-    }
+#define SEM(name, ...) WHOLE(4, name, __VA_ARGS__)
 #include "isa/sem.inc"
 #undef SEM
 #undef SEM_WITHOUT_FP
 #undef LEN
 #define LEN 2
-#define SEM(name, ...)                        \
-    INLINE flow last2_##name(ARGS)            \
-    {                                         \
-        const struct insn *const i = &ip->i;  \
-        budget--;                             \
-        __VA_ARGS__;                          \
-        (void)i;                              \
-        GO(slot_at(ip, LEN));                 \
-    }                                         \
-    HANDLER h2_##name(ARGS)                   \
-    {                                         \
-        return last2_##name(h, ip, budget, base); \
-    }
+#define SEM(name, ...) WHOLE(2, name, __VA_ARGS__)
 #include "isa/sem.inc"
 #undef SEM
 #undef LEN
@@ -216,20 +206,11 @@ leave_wild(struct hart *h, uint64_t target)
         }                                         \
         reg_ & 0xffff;                            \
     })
-#define SEM(name, ...)                            \
-    INLINE flow last4_##name(ARGS)                \
-    {                                             \
-        handler_fn *const full = full_##name;     \
-        const struct insn *const i = &ip->i;      \
-        budget--;                                 \
-        __VA_ARGS__;                              \
-        (void)i, (void)full;                      \
-        GO(slot_at(ip, LEN));                     \
-    }                                             \
-    HANDLER h4_##name(ARGS)                       \
-    {                                             \
-        return last4_##name(h, ip, budget, base); \
-    }
+#define SEM(name, ...)                        \
+    WHOLE(4, name,                            \
+          handler_fn *const full = full_##name; \
+          (void)full;                         \
+          __VA_ARGS__)
 #include "isa/sem_fp.inc"
 #undef SEM
 #undef LEN
