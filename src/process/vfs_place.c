@@ -253,6 +253,14 @@ vfs_addr_in(struct task *t, const void *addr, uint32_t len, bool create, struct 
     if (at.direct) {
         return 0;
     }
+    const char *plain = path;
+    while (strncmp(plain, "./", 2) == 0) {
+        plain += 2;
+    }
+    if (create && at.dir == AT_FDCWD && !at.read_only && strchr(plain, '/') == NULL) {
+        out->bound = true; /* the host's current directory is the guest's: the name can stay what it is */
+        return 0;
+    }
     /*
      * A bound socket keeps the text for as long as it lives, for getsockname and for its peers: so it is told the whole
      * host path, which vfs_addr_out() can turn back. Where that is too long the socket has a name that tells nothing.
@@ -267,9 +275,13 @@ vfs_addr_in(struct task *t, const void *addr, uint32_t len, bool create, struct 
         at.own = false;
         at.name = host;
     }
-    int n = at.name == host      ? snprintf(un.sun_path, sizeof un.sun_path, "%s", host)
-            : at.name[0] == '\0' ? snprintf(un.sun_path, sizeof un.sun_path, "/proc/self/fd/%d", at.dir)
-                                 : snprintf(un.sun_path, sizeof un.sun_path, "/proc/self/fd/%d/%s", at.dir, at.name);
+    char dir[32] = "/proc/self/cwd"; /* where at.dir is AT_FDCWD */
+    if (at.dir >= 0) {
+        snprintf(dir, sizeof dir, "/proc/self/fd/%d", at.dir);
+    }
+    int n = at.name == host ? snprintf(un.sun_path, sizeof un.sun_path, "%s", host)
+                            : snprintf(un.sun_path, sizeof un.sun_path, "%s%s%s", dir,
+                                       at.name[0] == '\0' ? "" : "/", at.name);
     if (n < 0 || (size_t)n >= sizeof un.sun_path || at.read_only) {
         vfs_at_done(&at);
         return at.read_only ? -EROFS : -ENAMETOOLONG;
