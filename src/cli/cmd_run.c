@@ -34,6 +34,18 @@ extern char **environ;
 #define DEFAULT_RELEASE "6.12.0-doppel"
 #define MAX_BINDS       64
 
+/* AddressSanitizer's shadow takes the low addresses. */
+#if defined(__SANITIZE_ADDRESS__)
+#define DEFAULT_BASE (UINT64_C(1) << 45)
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define DEFAULT_BASE (UINT64_C(1) << 45)
+#endif
+#endif
+#ifndef DEFAULT_BASE
+#define DEFAULT_BASE 0
+#endif
+
 struct run {
     struct run_options opt;
     struct vfs_config vfs;
@@ -378,6 +390,7 @@ static void
 defaults(struct run *r)
 {
     r->opt.engine = ENGINE_THREADED;
+    r->opt.guest_base = DEFAULT_BASE;
     r->opt.uname_release = DEFAULT_RELEASE;
     r->opt.sysroot = DEFAULT_SYSROOT;
     r->vfs.uid = r->vfs.gid = (uint32_t)-1;
