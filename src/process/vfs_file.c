@@ -158,6 +158,14 @@ openat_once(struct task *t, int dirfd, const char *path, int flags, mode_t mode,
     return r > own ? lower_fd((int)r, flags) : r;
 }
 
+/* What openat2(2) of Linux 6.12 takes. */
+#define OPEN_FLAGS                                                                                                   \
+    (O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_SYNC | O_ASYNC | O_DIRECT |       \
+     O_LARGEFILE | 0100000 | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_PATH | O_TMPFILE)
+#define RESOLVE_FLAGS                                                                                                \
+    (RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH | RESOLVE_IN_ROOT | RESOLVE_CACHED)
+#define OPEN_HOW_SIZE_VER0 24
+
 /*
  * open(2), with `how` in addition to what the flags say. First as if the last component were no link, which saves asking:
  * O_NOFOLLOW finds out.
@@ -167,6 +175,9 @@ openat_how(struct task *t, int dirfd, const char *path, int flags, mode_t mode, 
 {
     int64_t r = -ELOOP;
     if (how == 0 && !(flags & (O_PATH | O_NOFOLLOW)) && vfs_of(t)->view == VIEW_USER && !vfs_of(t)->table->any_read_only) {
+        if (!(flags & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY) | ~OPEN_FLAGS)) && vfs_open_plain(t, path, flags, &r)) {
+            return r >= 0 && vfs_of(t)->fake && !(flags & O_DIRECTORY) ? open_fake_device(t, r, flags) : r;
+        }
         r = openat_once(t, dirfd, path, flags, mode, RESOLVE_UNCHECKED);
         if (r != -ELOOP && !(r == -ENOTDIR && flags & O_DIRECTORY)) {
             return r;
@@ -180,14 +191,6 @@ vfs_openat(struct task *t, int dirfd, const char *path, int flags, mode_t mode)
 {
     return openat_how(t, dirfd, path, flags, mode, 0);
 }
-
-/* What openat2(2) of Linux 6.12 takes. */
-#define OPEN_FLAGS                                                                                                   \
-    (O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_SYNC | O_ASYNC | O_DIRECT |       \
-     O_LARGEFILE | 0100000 | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_PATH | O_TMPFILE)
-#define RESOLVE_FLAGS                                                                                                \
-    (RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH | RESOLVE_IN_ROOT | RESOLVE_CACHED)
-#define OPEN_HOW_SIZE_VER0 24
 
 int64_t
 vfs_openat2(struct task *t, int dirfd, const char *path, const struct open_how *how, size_t size)

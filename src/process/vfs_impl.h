@@ -44,7 +44,7 @@ enum mount_state { MOUNT_FREE, MOUNT_CHANGING, MOUNT_LIVE, MOUNT_DEAD };
 
 struct mount_table {
     _Atomic uint32_t n;          /* entries in use, live or dead */
-    atomic_bool any_read_only;
+    atomic_bool any_read_only;   /* directory */
     _Atomic uint64_t names;      /* bit name_bit(name) of each */
     struct vfs_mount m[VFS_MOUNTS_MAX];
 };
@@ -170,6 +170,9 @@ int vfs_at_path(struct vfs_at *at, bool follow, const char **path, char buf[PATH
 
 /* vfs_walk.c: resolution by ourselves. As vfs_resolve(); `t` may be NULL while the view is being made. */
 int vfs_walk(struct vfs *v, int dirfd, const char *path, unsigned how, struct vfs_at *at);
+
+/* The user view's short way to open an absolute path, without O_CREAT: true and *result, or the walk has to be taken. */
+bool vfs_open_plain(struct task *t, const char *path, int flags, int64_t *result);
 
 /* vfs_mount.c */
 struct stat;

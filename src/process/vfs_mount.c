@@ -367,7 +367,7 @@ vfs_mount_add(struct vfs *v, enum mount_kind kind, const char *host, const char 
     }
     memcpy((char *)slot + sizeof slot->state, (char *)&m + sizeof m.state, sizeof m - sizeof m.state);
     atomic_fetch_or(&v->table->names, UINT64_C(1) << name_bit(m.name, strlen(m.name)));
-    if (m.read_only) {
+    if (m.read_only && m.is_dir) {
         atomic_store(&v->table->any_read_only, true);
     }
     atomic_store(&slot->state, MOUNT_LIVE);
@@ -411,7 +411,7 @@ vfs_mount_remount(struct vfs *v, const char *guest, bool read_only)
         return strcmp(guest, "/") == 0 ? 0 : -EINVAL;
     }
     m->read_only = read_only;
-    if (read_only) {
+    if (read_only && m->is_dir) {
         atomic_store(&v->table->any_read_only, true);
     }
     return 0;

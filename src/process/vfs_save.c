@@ -63,7 +63,9 @@ keep_fds(const struct vfs *v, bool keep)
 {
     uint64_t flags = keep ? 0 : FD_CLOEXEC;
     host_syscall(SYS_fcntl, v->true_root, F_SETFD, flags);
-    host_syscall(SYS_fcntl, v->root, F_SETFD, flags);
+    if (v->root != v->true_root) {
+        host_syscall(SYS_fcntl, v->root, F_SETFD, flags);
+    }
     if (v->owners_fd > 0) {
         host_syscall(SYS_fcntl, v->owners_fd, F_SETFD, flags);
     }

@@ -13,6 +13,7 @@
  *                               unless that lies outside (the directory was moved meanwhile): then the root
  *     the last one              is not opened: the caller's *at call is made on (cur, name)
  *
+ * A file that is only to be opened, and whose path has no link at all, costs one host call (vfs_open_plain).
  * A run of components that names no mount's place and has no ".." is opened at once with RESOLVE_NO_SYMLINKS: most
  * paths cost two host calls. Where a link is found, the walk goes on by single steps until it has passed it.
  *
@@ -117,6 +118,46 @@ go_up(struct walk *w)
     return 0;
 }
 
+/* [c, end) names no mount's place and does not go up: the host may resolve it as far as there are no links. */
+static bool
+is_plain(const struct vfs *v, const char *c, const char *end)
+{
+    while (c < end) {
+        size_t len = strcspn(c, "/");
+        if (len > 0 && ((len == 2 && c[0] == '.' && c[1] == '.') || vfs_mount_name(v, c, len))) {
+            return false;
+        }
+        c += len + (c[len] == '/');
+    }
+    return true;
+}
+
+/* What openat2 says where we have to look ourselves: links, races, no such call or a filter against it. */
+static bool
+is_undecided(int64_t r)
+{
+    return r == -ELOOP || r == -EAGAIN || r == -EXDEV || r == -ENOSYS || r == -EPERM;
+}
+
+bool
+vfs_open_plain(struct task *t, const char *path, int flags, int64_t *result)
+{
+    const struct vfs *v = vfs_of(t);
+    const struct open_how how = {
+        .flags = (uint64_t)(unsigned)flags,
+        .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+    };
+    if (path[0] != '/') {
+        return false; /* it might begin in /proc */
+    }
+    path += strspn(path, "/");
+    if (path[0] == '\0' || !is_plain(v, path, path + strlen(path))) {
+        return false;
+    }
+    *result = host_syscall_restartable(t, SYS_openat2, v->root, path, &how, sizeof how);
+    return !is_undecided(*result);
+}
+
 /*
  * Open as much of the path's directories at once as may be. 1: done, w->rest is the last component; 0: single steps
  * are needed; or -errno.
@@ -136,13 +177,8 @@ leap(struct walk *w)
     if (last == w->rest) {
         return 0;
     }
-    for (const char *c = w->rest; c < last;) {
-        const char *slash = strchr(c, '/');
-        size_t len = (size_t)(slash - c);
-        if (len > 0 && ((len == 2 && c[0] == '.' && c[1] == '.') || vfs_mount_name(w->v, c, len))) {
-            return 0;
-        }
-        c = slash + 1;
+    if (!is_plain(w->v, w->rest, last)) {
+        return 0;
     }
     const struct open_how how = {
         .flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
@@ -152,7 +188,7 @@ leap(struct walk *w)
     *last = '\0';
     int64_t fd = host_syscall(SYS_openat2, w->cur, w->rest, &how, sizeof how);
     *last = saved;
-    if (fd == -ELOOP || fd == -EAGAIN || fd == -EXDEV || fd == -ENOSYS || fd == -EPERM) {
+    if (is_undecided(fd)) {
         w->steps = true;
         return 0;
     }
@@ -253,7 +289,12 @@ step(struct walk *w, const char *name, size_t len, char *after, struct vfs_at *a
                 return r;
             }
             w->rest = next;
-            return m->is_dir ? 0 : trailing ? -ENOTDIR : end_at(w, "", at);
+            if (m->is_dir || trailing) {
+                return m->is_dir ? 0 : -ENOTDIR;
+            }
+            r = end_at(w, "", at);
+            at->read_only = m->read_only;
+            return r;
         }
     }
     if (last && w->how & RESOLVE_ENTRY) {

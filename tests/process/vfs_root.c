@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -408,6 +409,61 @@ proc_shows_the_guest(void **state)
     drop_task(t);
 }
 
+/* The kernel view, in a process of its own; 77 where there are no name spaces to be had. */
+static int
+in_kernel_view(void)
+{
+    char rw[128], text[256];
+    struct stat st;
+    struct err e;
+    snprintf(rw, sizeof rw, "%s/rw2", work);
+    mkdir(rw, 0755);
+    const struct vfs_bind binds[] = {{rw, "/a/rw", false}, {rw, "/a/ro", true}};
+    const struct vfs_config c = {.root = root, .cwd = "/a/b", .backend = VFS_KERNEL, .binds = binds, .nbinds = 2};
+    struct task *t = calloc(1, sizeof *t);
+    t->proc = calloc(1, sizeof *t->proc);
+    int r = vfs_new(&t->proc->vfs, &c, &e);
+    if (r == -EPERM || r == -EACCES || r == -ENOSPC) {
+        return 77;
+    }
+    strcpy(t->proc->exe_path, "/bin/guest");
+    int64_t n = vfs_getcwd(t, text, sizeof text);
+    if (r != 0 || n != 5 || strcmp(text, "/a/b") != 0) {
+        fprintf(stderr, "%s\n", r != 0 ? e.text : text);
+        return 1;
+    }
+    if (vfs_fstatat(t, AT_FDCWD, "../../../../secret", &st, 0) != -ENOENT ||
+        vfs_fstatat(t, AT_FDCWD, secret, &st, 0) != -ENOENT || vfs_fstatat(t, AT_FDCWD, "/abs", &st, 0) != -ENOENT) {
+        return 2;
+    }
+    if (vfs_fstatat(t, AT_FDCWD, "/dev/null", &st, 0) != 0 || !S_ISCHR(st.st_mode)) {
+        return 3;
+    }
+    if (vfs_openat(t, AT_FDCWD, "/a/rw/x", O_CREAT | O_WRONLY, 0644) < 0 ||
+        vfs_openat(t, AT_FDCWD, "/a/ro/y", O_CREAT | O_WRONLY, 0644) != -EROFS) {
+        return 4;
+    }
+    n = vfs_readlinkat(t, AT_FDCWD, "/proc/self/exe", text, sizeof text);
+    return n == 10 && memcmp(text, "/bin/guest", 10) == 0 ? 0 : 5;
+}
+
+static void
+kernel_view(void **state)
+{
+    (void)state;
+    int status;
+    pid_t pid = fork();
+    if (pid == 0) {
+        _exit(in_kernel_view());
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 77) {
+        skip();
+    }
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static int
 make_work(void **state)
 {
@@ -419,7 +475,7 @@ make_work(void **state)
     }
     snprintf(root, sizeof root, "%s/root", work);
     snprintf(secret, sizeof secret, "%s/secret", work);
-    snprintf(cmd, sizeof cmd, "umask 022; cd %s && echo secret > secret && mkdir -p root/a/b root/a/rw root/a/ro root/proc && "
+    snprintf(cmd, sizeof cmd, "umask 022; cd %s && echo secret > secret && mkdir -p root/a/b root/a/rw root/a/ro root/proc root/dev root/sys && "
              "ln -s ../secret root/up && ln -s ../../../secret root/a/b/far && ln -s %s root/abs", work, secret);
     return system(cmd);
 }
@@ -444,6 +500,7 @@ main(void)
         cmocka_unit_test(state_survives),
         cmocka_unit_test(binds_and_sockets),
         cmocka_unit_test(proc_shows_the_guest),
+        cmocka_unit_test(kernel_view),
     };
     return cmocka_run_group_tests(tests, make_work, remove_work);
 }
