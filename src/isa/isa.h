@@ -21,6 +21,7 @@ enum ext {
 #undef EXT_ANY
 #undef EXT_ALL
     EXT_COUNT,
+    EXT_LAST_PLAIN = EXT_COUNT - 1, /* and the combined ones go on from EXT_COUNT, without a hole */
 #define EXT(id, name)
 #define EXT_ANY(id, text, set) EXT_##id,
 #define EXT_ALL(id, text, set) EXT_##id,

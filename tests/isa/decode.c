@@ -196,6 +196,19 @@ hints_fall_back(void **state)
 }
 
 static void
+extensions_have_names_and_members(void **state)
+{
+    (void)state;
+    for (unsigned x = 0; x < EXT_COUNT_ALL; x++) {
+        assert_non_null(isa_ext_name(x));
+        assert_int_not_equal(isa_ext_members(x), 0);
+        assert_true(x < EXT_COUNT ? isa_ext_members(x) == UINT64_C(1) << x
+                                  : __builtin_popcountll(isa_ext_members(x)) > 1);
+        assert_true(isa_ext_enabled(x, ISA_ALL) && !isa_ext_enabled(x, 0));
+    }
+}
+
+static void
 csrs_are_found(void **state)
 {
     (void)state;
@@ -236,8 +249,8 @@ main(void)
         cmocka_unit_test(rows_are_well_formed), cmocka_unit_test(every_row_is_reached),
         cmocka_unit_test(any_word_is_taken),    cmocka_unit_test(operands_of_32_bits),
         cmocka_unit_test(operands_of_16_bits),  cmocka_unit_test(reserved_encodings_are_illegal),
-        cmocka_unit_test(hints_fall_back),      cmocka_unit_test(csrs_are_found),
-        cmocka_unit_test(isa_strings_are_read),
+        cmocka_unit_test(hints_fall_back),      cmocka_unit_test(extensions_have_names_and_members),
+        cmocka_unit_test(csrs_are_found),       cmocka_unit_test(isa_strings_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
