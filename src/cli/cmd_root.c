@@ -240,6 +240,9 @@ parse(struct root_job *job, int argc, char **argv)
         case OPT_root_keyring:
             job->keyring = o.value;
             continue;
+        case OPT_root_allow_expired:
+            job->allow_expired = true;
+            continue;
         case OPT_root_foreign:
             job->first_stage = true;
             continue;

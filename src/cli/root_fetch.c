@@ -253,9 +253,10 @@ check_release(const struct root_job *job, struct slice release, struct err *e)
     snprintf(date, sizeof date, "%.*s", (int)until.n, until.p);
     struct tm tm = {0};
     struct timespec now;
-    if (until.n > 0 && strptime(date, "%a, %d %b %Y %H:%M:%S", &tm) != NULL &&
+    if (until.n > 0 && !job->allow_expired && strptime(date, "%a, %d %b %Y %H:%M:%S", &tm) != NULL &&
         nondet_clock(CLOCK_REALTIME, &now) == 0 && timegm(&tm) < now.tv_sec) {
-        err_set(e, 0, "the index of %s expired on %s: use a mirror that is kept up to date", job->suite, date);
+        err_set(e, 0, "the index of %s expired on %s: use a mirror that is kept up to date, or --allow-expired",
+                job->suite, date);
         return -EBADMSG;
     }
     return 0;

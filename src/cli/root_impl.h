@@ -36,6 +36,7 @@ struct root_job {
     const char *dir;
     const char *mirror, *suite, *keyring;
     bool important;      /* --variant=important: also what has Priority: important */
+    bool allow_expired;  /* --allow-expired: Release's Valid-Until may have passed */
     bool first_stage;    /* --foreign: stop before the second stage */
     bool color;          /* stderr is a terminal */
     char **packages;     /* asked for, beyond the variant */
