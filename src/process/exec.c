@@ -301,6 +301,15 @@ execveat_with(struct task *t, struct exec_work *w, int dirfd, gva_t argv, gva_t 
     return n;
 }
 
+void
+exec_work_free(struct task *t)
+{
+    if (t->exec_work != NULL) {
+        munmap(t->exec_work, sizeof(struct exec_work));
+        t->exec_work = NULL;
+    }
+}
+
 static int64_t
 do_execveat(struct task *t, int dirfd, gva_t path, gva_t argv, gva_t envp, int flags)
 {
@@ -311,13 +320,14 @@ do_execveat(struct task *t, int dirfd, gva_t path, gva_t argv, gva_t envp, int f
     if (w == MAP_FAILED) {
         return -ENOMEM;
     }
+    t->exec_work = w;
     int64_t r = guest_read_str(w->path, path, sizeof w->path);
     if (r == 0 && !(flags & AT_EMPTY_PATH)) {
         r = -ENOENT;
     } else if (r >= 0) {
         r = execveat_with(t, w, dirfd, argv, envp, flags);
     }
-    munmap(w, sizeof *w);
+    exec_work_free(t);
     return r;
 }
 

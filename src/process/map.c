@@ -117,10 +117,21 @@ map_adopt(struct map *m, const struct map_range *r, int64_t made)
     return (int64_t)r->start;
 }
 
+/* More than RLIMIT_AS, or (`data`: private and writable) than RLIMIT_DATA, allow. */
 bool
 map_over_limit(const struct map *m, uint64_t more, bool data)
 {
-    return m->total + more > m->limit_as || (data && more > m->limit_data);
+    if (m->total + more > m->limit_as) {
+        return true;
+    }
+    if (!data || m->limit_data == UINT64_MAX) {
+        return false;
+    }
+    for (size_t i = 0; i < m->n; i++) {
+        const struct map_range *r = &m->r[i];
+        more += !r->shared && (r->prot & PROT_WRITE) && r->kind != MAP_KIND_STACK ? r->end - r->start : 0;
+    }
+    return more > m->limit_data;
 }
 
 static int64_t

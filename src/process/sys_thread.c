@@ -391,6 +391,7 @@ vm_child_new(const struct task *t, const struct clone_request *q, sigset64 mask)
 static void
 vm_child_free(struct vm_child *c)
 {
+    exec_work_free(&c->task);
     munmap(vm_child_stack(c), VM_CHILD_BYTES);
 }
 

@@ -130,6 +130,8 @@ struct task {
     bool temp_mask_set;
     struct guest_stack altstack;
 
+    void *exec_work; /* own: what an execve in progress works with; a vfork child that is gone leaves it to its maker */
+
     gva_t clear_child_tid; /* 0 none */
     gva_t robust_list;     /* head, as set_robust_list(2) was told */
     uint64_t syscall_pc;   /* of the ecall in progress, for --strace and reports */
@@ -161,6 +163,9 @@ host_syscall_restartable6(struct task *t, long nr, uint64_t a, uint64_t b, uint6
  * sys_NAME has this shape.
  */
 typedef int64_t syscall_fn(struct task *t, const uint64_t a[6]);
+
+/* exec.c: frees t->exec_work. */
+void exec_work_free(struct task *t);
 
 /* signal.c */
 void signals_init(struct process *p, struct task *first); /* at start and so after execve: before the first task runs */

@@ -17,6 +17,11 @@ main(void)
     EQUAL(errno, ENOMEM);
     rl.rlim_cur = RLIM_INFINITY;
     CHECK(setrlimit(RLIMIT_AS, &rl) == 0);
+    rl.rlim_cur = 128 << 20;
+    CHECK(setrlimit(RLIMIT_DATA, &rl) == 0);
+    CHECK(mmap(NULL, 100 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED);
+    EQUAL(errno, ENOMEM);
+    CHECK(mmap(NULL, 40 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED);
     CHECK(mmap(NULL, 512 << 20, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED);
     return 0;
 }
