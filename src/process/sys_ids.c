@@ -78,17 +78,23 @@ sys_getresgid(struct task *t, const uint64_t a[6])
     return getres(t, true, a);
 }
 
-#define FAKE_OR_HOST(fake, ...) (fakeroot_ids(t) != NULL ? (fake) : host_syscall(__VA_ARGS__))
+#define FAKE_OR_HOST(fake, ...) (fakeroot_ids(t) != NULL ? (fake) : vfs_id_result(host_syscall(__VA_ARGS__)))
 
 int64_t
 sys_setuid(struct task *t, const uint64_t a[6])
 {
+    if ((uint32_t)a[0] == UINT32_MAX) {
+        return -EINVAL;
+    }
     return FAKE_OR_HOST(fakeroot_setid(t, false, (uint32_t)a[0]), SYS_setuid, a[0]);
 }
 
 int64_t
 sys_setgid(struct task *t, const uint64_t a[6])
 {
+    if ((uint32_t)a[0] == UINT32_MAX) {
+        return -EINVAL;
+    }
     return FAKE_OR_HOST(fakeroot_setid(t, true, (uint32_t)a[0]), SYS_setgid, a[0]);
 }
 
@@ -151,7 +157,8 @@ int64_t
 sys_setgroups(struct task *t, const uint64_t a[6])
 {
     if (fakeroot_ids(t) == NULL) {
-        return guest_range_ok(a[1], (uint32_t)a[0] * UINT64_C(4)) ? host_syscall(SYS_setgroups, a[0], g2h(a[1])) : -EFAULT;
+        return guest_range_ok(a[1], (uint32_t)a[0] * UINT64_C(4)) ? vfs_id_result(host_syscall(SYS_setgroups, a[0], g2h(a[1])))
+                                                                   : -EFAULT;
     }
     uint32_t groups[FAKE_NGROUPS];
     if ((uint32_t)a[0] > FAKE_NGROUPS) {

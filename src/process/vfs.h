@@ -28,6 +28,8 @@
 #include "base/err.h"
 #include "process/task.h"
 
+#include <errno.h>
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -104,6 +106,16 @@ int64_t vfs_linkat(struct task *t, int olddir, const char *old, int newdir, cons
 int64_t vfs_symlinkat(struct task *t, const char *target, int newdir, const char *new);
 int64_t vfs_fchmodat(struct task *t, int dirfd, const char *path, mode_t mode, int flags); /* fchmodat2's flags */
 int64_t vfs_fchmod(struct task *t, int fd, mode_t mode);
+
+/*
+ * Result of a call that sets an owner or an identity, its other arguments being right: EINVAL then means an id that the
+ * user namespace of the kernel view does not map. To change to it takes rights that the guest has not.
+ */
+static inline int64_t
+vfs_id_result(int64_t r)
+{
+    return r == -EINVAL ? -EPERM : r;
+}
 int64_t vfs_fchownat(struct task *t, int dirfd, const char *path, uint32_t uid, uint32_t gid, int flags);
 int64_t vfs_fchown(struct task *t, int fd, uint32_t uid, uint32_t gid);
 /* path NULL: the descriptor itself, as utimensat(2) has it. ts NULL: now. */

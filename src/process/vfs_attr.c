@@ -83,7 +83,7 @@ vfs_fchown(struct task *t, int fd, uint32_t uid, uint32_t gid)
     if (vfs_of(t)->fake) {
         return fake_fd(fd) ? fake_chown(vfs_of(t), fd, "", true, uid, gid) : -EBADF;
     }
-    return host_syscall(SYS_fchown, fd, uid, gid);
+    return vfs_id_result(host_syscall(SYS_fchown, fd, uid, gid));
 }
 
 int64_t
@@ -98,7 +98,7 @@ vfs_fchownat(struct task *t, int dirfd, const char *path, uint32_t uid, uint32_t
             return -EBADF;
         }
         return vfs_of(t)->fake ? fake_chown(vfs_of(t), dirfd, "", true, uid, gid)
-                               : host_syscall(SYS_fchownat, dirfd, "", uid, gid, AT_EMPTY_PATH);
+                               : vfs_id_result(host_syscall(SYS_fchownat, dirfd, "", uid, gid, AT_EMPTY_PATH));
     }
     int64_t r = vfs_resolve(t, dirfd, path, flags & AT_SYMLINK_NOFOLLOW ? 0 : RESOLVE_FOLLOW, &at);
     if (r < 0) {
@@ -109,7 +109,7 @@ vfs_fchownat(struct task *t, int dirfd, const char *path, uint32_t uid, uint32_t
     } else if (vfs_of(t)->fake) {
         r = fake_chown(vfs_of(t), at.dir, at.name, !(at.flags & AT_SYMLINK_NOFOLLOW), uid, gid);
     } else {
-        r = host_syscall(SYS_fchownat, at.dir, at.name, uid, gid, at.flags);
+        r = vfs_id_result(host_syscall(SYS_fchownat, at.dir, at.name, uid, gid, at.flags));
     }
     vfs_at_done(&at);
     return r;

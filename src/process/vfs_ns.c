@@ -5,7 +5,7 @@
  * id, and no other, is mapped (to 0 with --fake-root); with CAP_SYS_ADMIN the mount namespace alone will do. What is
  * mounted over the root's own directories is what vfs_dev.c gives the user view:
  *
- *     DIR        itself, recursively      /dev    a tmpfs: devices bound, links, pts and shm of the host
+ *     DIR        itself, recursively      /dev    a tmpfs: devices bound, links, pts, shm of the host
  *     /proc /sys the host's, recursively  and --bind in the order given
  *
  * Nothing is written into DIR, so the mount points have to be there. Where a namespace or a mount is refused the answer
@@ -117,6 +117,25 @@ bind_guest(struct vfs *v, const char *from, const char *guest, bool read_only)
     return r < 0 ? r : bind_on(from, to, read_only);
 }
 
+/*
+ * Terminals of our own: /dev/ptmx looks for the devpts beside it, which behind a bound host file is not the one that the
+ * guest sees. What the kernel refuses is the host's then.
+ */
+static void
+make_pts(const char *dir)
+{
+    char pts[PATH_MAX + 64], ptmx[PATH_MAX + 64];
+    snprintf(pts, sizeof pts, "%s/pts", dir);
+    snprintf(ptmx, sizeof ptmx, "%s/ptmx", dir);
+    if (host_syscall(SYS_mount, "devpts", pts, "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=620") < 0) {
+        bind_on("/dev/pts", pts, false);
+        bind_on("/dev/ptmx", ptmx, false);
+        return;
+    }
+    host_syscall(SYS_unlinkat, AT_FDCWD, ptmx, 0);
+    host_syscall(SYS_symlinkat, "pts/ptmx", AT_FDCWD, ptmx);
+}
+
 static int
 make_dev(struct vfs *v)
 {
@@ -134,16 +153,14 @@ make_dev(struct vfs *v)
     for (size_t i = 0; vfs_devices[i] != NULL; i++) {
         snprintf(path, sizeof path, "%s/%s", dir, vfs_devices[i]);
         snprintf(host, sizeof host, "/dev/%s", vfs_devices[i]);
-        if (host_syscall(SYS_newfstatat, AT_FDCWD, path, &st, 0) == 0 && (r = bind_on(host, path, false)) < 0) {
+        if (strcmp(vfs_devices[i], "ptmx") != 0 && host_syscall(SYS_newfstatat, AT_FDCWD, path, &st, 0) == 0 &&
+            (r = bind_on(host, path, false)) < 0) {
             return r;
         }
     }
-    static const char *const dirs[] = {"pts", "mqueue"};
-    for (size_t i = 0; i < sizeof dirs / sizeof dirs[0]; i++) {
-        snprintf(path, sizeof path, "%s/%s", dir, dirs[i]);
-        snprintf(host, sizeof host, "/dev/%s", dirs[i]);
-        bind_on(host, path, false); /* a host without them runs programs too */
-    }
+    make_pts(dir);
+    snprintf(path, sizeof path, "%s/mqueue", dir);
+    bind_on("/dev/mqueue", path, false); /* a host without it runs programs too */
     snprintf(path, sizeof path, "%s/shm", dir);
     if (host_syscall(SYS_faccessat2, AT_FDCWD, "/dev/shm", W_OK, 0) == 0) {
         return bind_on("/dev/shm", path, false);
