@@ -113,11 +113,12 @@ check_flags_after_fault(struct engine *en)
 {
     const uint32_t words[] = {
         0x182081d3, /* fdiv.s f3, f1, f2, rne */
-        0x00003083, /* ld x1, 0(x0) */
+        0x20000237, /* lui x4, 0x20000 */
+        0x00023083, /* ld x1, 0(x4): nothing is there */
     };
-    const struct engine_exit ex = run(en, words, 2, isa_ext_close(~UINT64_C(0)), SF_DZ);
+    const struct engine_exit ex = run(en, words, 3, isa_ext_close(~UINT64_C(0)), SF_DZ);
     assert_int_equal(ex.kind, EXIT_FAULT);
-    assert_true(hart.pc == TEXT + 4);
+    assert_true(hart.pc == TEXT + 8);
     assert_int_equal(hart.fflags, SF_DZ | SF_NX);
 }
 
