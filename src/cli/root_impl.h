@@ -107,7 +107,7 @@ struct pkg {
     struct pkg *next; /* in the same bucket */
     bool chosen, asked; /* in the plan; because the user named it */
     bool ordered;     /* has its place in the order of installation */
-    int batch;        /* of the extra packages; 0: of the base system */
+    int batch;        /* which of them it is installed with; 0: required */
 };
 
 struct provide {

@@ -7,8 +7,8 @@
  * the archive has, a real package before one that provides it. The archive's suite is consistent, so there is no
  * search: a choice is never taken back, and conflicts are found at the end and told.
  *
- * The required and base groups are installed as a whole. The extra packages come in an order in which each follows what
- * it depends on, and in batches: before a package whose Pre-Depends is in the batch, the batch ends and is configured.
+ * The required group is installed as a whole. The others come in an order in which each follows what it depends on, and in
+ * batches: before a package whose Pre-Depends is in the batch, the batch ends and is configured.
  *
  * Spec: Debian Policy, chapter 7.
  */
@@ -265,7 +265,7 @@ struct visit {
  * entered where it is met first.
  */
 static int
-order_from(struct plan *plan, const struct index *ix, struct pkg *p, int *batch)
+order_from(struct plan *plan, enum plan_group g, const struct index *ix, struct pkg *p, int *batch)
 {
     struct visit *stack = NULL;
     size_t depth = 0, room = 0;
@@ -301,7 +301,7 @@ order_from(struct plan *plan, const struct index *ix, struct pkg *p, int *batch)
             ++*batch;
         }
         top->p->batch = *batch;
-        plan->list[PLAN_EXTRA][plan->n[PLAN_EXTRA]++] = top->p;
+        plan->list[g][plan->n[g]++] = top->p;
         if (--depth == 0) {
             free(stack);
             return 0;
@@ -313,24 +313,22 @@ order_from(struct plan *plan, const struct index *ix, struct pkg *p, int *batch)
 static int
 make_groups(struct plan *plan, struct resolver *rs, size_t required, size_t base)
 {
-    const size_t from[] = {0, required, base}, to[] = {required, base, rs->n};
     for (int g = 0; g < 3; g++) {
-        plan->list[g] = calloc(to[g] - from[g] + 1, sizeof(struct pkg *));
+        /* any may be as long as all: an order takes along what it meets */
+        plan->list[g] = calloc(rs->n + 1, sizeof(struct pkg *));
         if (plan->list[g] == NULL) {
             return err_set(rs->e, -ENOMEM, "plan");
         }
-        if (g == PLAN_EXTRA) {
-            break;
-        }
-        for (size_t i = from[g]; i < to[g]; i++) {
-            rs->chosen[i]->ordered = true;
-            plan->list[g][plan->n[g]++] = rs->chosen[i];
-        }
-        qsort(plan->list[g], plan->n[g], sizeof(struct pkg *), by_name);
     }
+    for (size_t i = 0; i < required; i++) {
+        rs->chosen[i]->ordered = true;
+        plan->list[PLAN_REQUIRED][plan->n[PLAN_REQUIRED]++] = rs->chosen[i];
+    }
+    qsort(plan->list[PLAN_REQUIRED], required, sizeof(struct pkg *), by_name);
     int batch = 1;
-    for (size_t i = base; i < rs->n; i++) {
-        if (!rs->chosen[i]->ordered && order_from(plan, rs->ix, rs->chosen[i], &batch) != 0) {
+    for (size_t i = required; i < rs->n; i++) {
+        enum plan_group g = i < base ? PLAN_BASE : PLAN_EXTRA;
+        if (!rs->chosen[i]->ordered && order_from(plan, g, rs->ix, rs->chosen[i], &batch) != 0) {
             return err_set(rs->e, -ENOMEM, "plan");
         }
     }

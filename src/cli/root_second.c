@@ -24,7 +24,7 @@ static const char script_head[] =
     "dpkg() { /usr/bin/dpkg --force-unsafe-io \"$@\" </dev/null; }\n"
     "step() { name=$1; shift; [ -e \"step.$name\" ] || { \"$@\"; : >\"step.$name\"; }; }\n";
 
-/* Used with the lists that write_lists() defines: $core, $required, $base; batches(); $dpkg_version. */
+/* Used with the lists that write_lists() defines: $required, $dpkg_version, batches(). */
 static const char script_body[] =
     "prepare() {\n"
     "\t. ./owners\n"
@@ -57,11 +57,6 @@ static const char script_body[] =
     "\tcat available >/var/lib/dpkg/available\n"
     "\t/usr/bin/dpkg --set-selections <selections\n"
     "}\n"
-    "base() {\n"
-    "\t[ \"$base\" ] || return 0\n"
-    "\tdpkg --force-overwrite --force-confold --skip-same-version --unpack $base\n"
-    "\tdpkg --force-confold --configure -a\n"
-    "}\n"
     "batch() {\n"
     "\tdpkg --force-confold --skip-same-version --unpack \"$@\"\n"
     "\t# may leave some of a cycle for a later batch; the last step sees that none is left\n"
@@ -81,7 +76,6 @@ static const char script_body[] =
     "step no-services no_services\n"
     "step configure configure\n"
     "step select select_all\n"
-    "step base base\n"
     "batches\n"
     "step finish finish\n"
     "echo second stage complete\n";
@@ -101,15 +95,12 @@ put_deb(FILE *f, const struct pkg *p)
 static int
 write_lists(FILE *f, const struct plan *plan)
 {
-    static const char *const names[] = {"required", "base"};
     int code = 0;
-    for (int g = 0; g < 2; g++) {
-        fprintf(f, "%s='", names[g]);
-        for (size_t i = 0; i < plan->n[g] && code == 0; i++) {
-            code = put_deb(f, plan->list[g][i]);
-        }
-        fprintf(f, "'\n");
+    fprintf(f, "required='");
+    for (size_t i = 0; i < plan->n[PLAN_REQUIRED] && code == 0; i++) {
+        code = put_deb(f, plan->list[PLAN_REQUIRED][i]);
     }
+    fprintf(f, "'\n");
     fprintf(f, "dpkg_version='");
     for (size_t i = 0; i < plan->n[PLAN_REQUIRED]; i++) {
         const struct pkg *p = plan->list[PLAN_REQUIRED][i];
@@ -118,12 +109,16 @@ write_lists(FILE *f, const struct plan *plan)
         }
     }
     fprintf(f, "'\nbatches() {\n");
-    for (size_t i = 0; i < plan->n[PLAN_EXTRA] && code == 0; i++) {
-        const struct pkg *p = plan->list[PLAN_EXTRA][i];
-        if (i == 0 || plan->list[PLAN_EXTRA][i - 1]->batch != p->batch) {
-            fprintf(f, "%s\tstep batch%d batch", i == 0 ? "" : "\n", p->batch);
+    int batch = 0;
+    for (int g = PLAN_BASE; g <= PLAN_EXTRA; g++) {
+        for (size_t i = 0; i < plan->n[g] && code == 0; i++) {
+            const struct pkg *p = plan->list[g][i];
+            if (p->batch != batch) {
+                batch = p->batch;
+                fprintf(f, "\n\tstep batch%d batch", batch);
+            }
+            code = put_deb(f, p);
         }
-        code = put_deb(f, p);
     }
     fprintf(f, "\n\t:\n}\n");
     return code;
