@@ -239,7 +239,7 @@ pad(struct vec *v, uint64_t to)
     }
 }
 
-/* The data segment: operands first, then results, but their sizes are known only at the end of a row; so two buffers. */
+/* The data segment holds operands first; results are kept apart until all operands are known. */
 static uint64_t *
 data_words(struct vec *v, size_t words, uint64_t *address)
 {
@@ -671,6 +671,9 @@ vec_make(uint64_t seed, const struct insn_row *const *rows, size_t row_count, un
     uint64_t at = VEC_DATA + operand_space;
     v->results = at;
 
+    if (at > VEC_END) {
+        fputs("vec: too many executions for one program\n", stderr), exit(1);
+    }
     const size_t largest = row_count * cases * ((size_t)loops * 128 + 8 * DUMP_WORDS + 128);
     uint8_t *image = grow(NULL, largest);
     for (size_t k = 0; k < largest; k++) {

@@ -24,6 +24,7 @@
 
 #define VEC_TEXT UINT64_C(0x01000000) /* guest addresses of the program's two segments */
 #define VEC_DATA UINT64_C(0x10000000)
+#define VEC_END  UINT64_C(0x40000000) /* operands end before: lui and addiw make every address */
 
 /* System calls that do not exist: one is called by the vectors of ecall, one ends a row (vec_exec.h). */
 #define VEC_NO_CALL 2000
