@@ -25,8 +25,9 @@ LIMIT, LIMIT_LONG = 600, 2 * 3600
 LINE = re.compile(r"^(not ok|ok)\b(?:\s+\d+(?=\s|$))?(?:\s+-)?\s*(.*?)\s*(?:#\s*(SKIP)\b\s*(.*))?$", re.I)
 
 
-def usual_signals():
-    """A job in the background ignores these, which guests would inherit."""
+def usual_start():
+    """What guests would inherit: a job in the background ignores these signals, and users differ in their umask."""
+    os.umask(0o022)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
@@ -44,7 +45,7 @@ class Suite:
         start = time.time()
         with open(log, "wb") as f:
             p = subprocess.Popen([self.path], cwd=TOP, env=dict(env, OUT=out), stdin=subprocess.DEVNULL,
-                                 stdout=f, stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=usual_signals)
+                                 stdout=f, stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=usual_start)
             try:
                 status = p.wait(limit)
             except subprocess.TimeoutExpired:
