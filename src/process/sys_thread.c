@@ -336,15 +336,22 @@ clone_fork(struct task *t, const struct clone_request *q)
     return pid;
 }
 
+/* What its maker waits for where a host thread lends its state. The maker's: the child may be gone before it looks. */
+struct vm_start {
+    int64_t pid; /* or -errno */
+    sem_t ready;
+};
+
 /* A process that shares its maker's memory: everything that it needs of its own. One mapping, its stack first. */
 struct vm_child {
     struct task task;
     struct sighand sighand;
     const struct clone_request *q;
     sigset64 mask;
-    int64_t pid; /* or -errno */
-    bool lent;   /* by a host thread made for it, which frees this */
-    sem_t ready; /* lent: pid is known */
+    struct vm_start *lent; /* into: by a host thread made for it, which frees this; or NULL */
+    void *asan_fake;
+    const void *asan_bottom;
+    size_t asan_size;
 };
 
 #define VM_CHILD_STACK ((size_t)512 * 1024)
@@ -384,7 +391,6 @@ vm_child_new(const struct task *t, const struct clone_request *q, sigset64 mask)
     }
     c->q = q;
     c->mask = mask;
-    sem_init(&c->ready, 0, 0);
     return c;
 }
 
@@ -395,19 +401,58 @@ vm_child_free(struct vm_child *c)
     munmap(vm_child_stack(c), VM_CHILD_BYTES);
 }
 
+/* AddressSanitizer must know on which stack its thread is. Around a clone, and first thing on the other stack. */
+#ifdef __SANITIZE_ADDRESS__
+void __sanitizer_start_switch_fiber(void **fake, const void *bottom, size_t size);
+void __sanitizer_finish_switch_fiber(void *fake, const void **bottom, size_t *size);
+void __asan_unpoison_memory_region(const volatile void *start, size_t size);
+
 static void
+stack_leave(struct vm_child *c)
+{
+    __asan_unpoison_memory_region(vm_child_stack(c), VM_CHILD_STACK); /* what an earlier one left there */
+    __sanitizer_start_switch_fiber(&c->asan_fake, vm_child_stack(c), VM_CHILD_STACK);
+}
+
+static void
+stack_enter(struct vm_child *c)
+{
+    __sanitizer_finish_switch_fiber(NULL, &c->asan_bottom, &c->asan_size);
+}
+
+static void
+stack_back(struct vm_child *c)
+{
+    if (c->asan_bottom == NULL) { /* there was no child */
+        stack_enter(c);
+    }
+    __sanitizer_start_switch_fiber(NULL, c->asan_bottom, c->asan_size);
+    __sanitizer_finish_switch_fiber(c->asan_fake, NULL, NULL);
+}
+#else
+static void
+stack_leave(struct vm_child *c)
+{
+    (void)c;
+}
+#define stack_enter stack_leave
+#define stack_back  stack_leave
+#endif
+
+__attribute__((no_sanitize("address"))) static void
 vm_child_main(void *arg)
 {
     struct vm_child *c = arg;
     struct task *t = &c->task;
+    stack_enter(c);
     current_task = t;
     child_init(t, c->q);
     if (has(c->q, CLONE_PARENT_SETTID)) {
         guest_write_u32(c->q->parent_tid, (uint32_t)t->tid);
     }
-    if (c->lent) {
-        c->pid = t->tid;
-        sem_post(&c->ready); /* c->q is gone from here on */
+    if (c->lent != NULL) {
+        c->lent->pid = t->tid;
+        sem_post(&c->lent->ready); /* c->q and c->lent are gone from here on */
     }
     run_task(t, &c->mask);
     task_exit(t); /* a leader: does not return */
@@ -418,13 +463,15 @@ static void *
 vm_child_lender(void *arg)
 {
     struct vm_child *c = arg;
+    stack_leave(c);
     int64_t pid = raw_clone(c->q, vm_child_stack(c), VM_CHILD_STACK, vm_child_main, c);
-    if (pid < 0) {
-        c->pid = pid;
-        sem_post(&c->ready);
-    } else {
-        current_task = NULL;
-        vm_child_free(c);
+    stack_back(c);
+    current_task = NULL;
+    struct vm_start *st = pid < 0 ? c->lent : NULL;
+    vm_child_free(c);
+    if (st != NULL) {
+        st->pid = pid;
+        sem_post(&st->ready);
     }
     return NULL;
 }
@@ -442,12 +489,16 @@ clone_vm(struct task *t, const struct clone_request *q)
         goto release;
     }
     if (has(q, CLONE_VFORK)) {
+        stack_leave(c);
         pid = raw_clone(q, vm_child_stack(c), VM_CHILD_STACK, vm_child_main, c);
+        stack_back(c);
         current_task = t;
         vm_child_free(c);
         goto release;
     }
-    c->lent = true;
+    struct vm_start st;
+    sem_init(&st.ready, 0, 0);
+    c->lent = &st;
     pthread_attr_t attr;
     pthread_t thread;
     pthread_attr_init(&attr);
@@ -456,12 +507,12 @@ clone_vm(struct task *t, const struct clone_request *q)
     pid = -pthread_create(&thread, &attr, vm_child_lender, c);
     pthread_attr_destroy(&attr);
     if (pid == 0) {
-        await(&c->ready);
-        pid = c->pid;
-    }
-    if (pid < 0) {
+        await(&st.ready);
+        pid = st.pid;
+    } else {
         vm_child_free(c);
     }
+    sem_destroy(&st.ready);
 release:
     signal_release(&mask);
     return pid;
