@@ -1,7 +1,8 @@
 /*
  * sigframe.c - the frame that a signal handler returns through, and the alternate stack
  *
- * ABI: Linux riscv64, struct rt_sigframe (arch/riscv/kernel/signal.c, uapi/asm/{ucontext,sigcontext,ptrace}.h), without V:
+ * ABI: Linux riscv64, struct rt_sigframe (arch/riscv/kernel/signal.c,
+ * uapi/asm/{ucontext,sigcontext,ptrace}.h), without V:
  *
  *      x2 ->    0  siginfo                     128 bytes
  *             128  uc_flags, uc_link             0, 0
@@ -41,11 +42,13 @@ static_assert(sizeof(siginfo_t) == 128, "as riscv64's");
 static_assert(offsetof(struct frame, regs) == 304 && offsetof(struct frame, f) == 560, "mcontext");
 static_assert(offsetof(struct frame, reserved) == 1076 && sizeof(struct frame) == 1088, "frame");
 
-/* Is sp on the alternate stack? With SS_AUTODISARM, never: it was given up when the handler started. */
+/* Is sp on the alternate stack? With SS_AUTODISARM, never: it was given up when the handler
+ * started. */
 static bool
 on_altstack(const struct guest_stack *ss, uint64_t sp)
 {
-    return ((uint32_t)ss->flags & GUEST_SS_AUTODISARM) == 0 && sp > ss->sp && sp - ss->sp <= ss->size;
+    return ((uint32_t)ss->flags & GUEST_SS_AUTODISARM) == 0 && sp > ss->sp &&
+           sp - ss->sp <= ss->size;
 }
 
 static int
@@ -55,13 +58,15 @@ altstack_flags(const struct guest_stack *ss, uint64_t sp)
 }
 
 int64_t
-sigframe_altstack(struct task *t, const struct guest_stack *ss, uint64_t sp, struct guest_stack *old)
+sigframe_altstack(struct task *t, const struct guest_stack *ss, uint64_t sp,
+                  struct guest_stack *old)
 {
     struct guest_stack *cur = &t->altstack;
     if (old != NULL) {
         *old = (struct guest_stack){
             .sp = cur->sp,
-            .flags = altstack_flags(cur, sp) | (int32_t)((uint32_t)cur->flags & GUEST_SS_AUTODISARM),
+            .flags =
+                altstack_flags(cur, sp) | (int32_t)((uint32_t)cur->flags & GUEST_SS_AUTODISARM),
             .size = cur->size,
         };
     }
@@ -86,7 +91,8 @@ sigframe_altstack(struct task *t, const struct guest_stack *ss, uint64_t sp, str
 }
 
 int
-sigframe_push(struct task *t, const siginfo_t *info, const struct guest_sigaction *act, sigset64 mask)
+sigframe_push(struct task *t, const siginfo_t *info, const struct guest_sigaction *act,
+              sigset64 mask)
 {
     struct hart *h = &t->hart;
     uint64_t sp = h->x[2];
@@ -125,13 +131,16 @@ sys_rt_sigreturn(struct task *t, const uint64_t a[6])
     (void)a;
     struct hart *h = &t->hart;
     struct frame fr;
-    if (guest_read(&fr, h->x[2], sizeof fr) != 0 || fr.reserved != 0 || fr.end_magic != 0 || fr.end_size != 0) {
+    if (guest_read(&fr, h->x[2], sizeof fr) != 0 || fr.reserved != 0 || fr.end_magic != 0 ||
+        fr.end_size != 0) {
         signal_force_now(t, SIGSEGV);
         return -HOST_EJUSTRETURN;
     }
-    /* From here on a signal may come: it finds the registers below, as nothing is delivered before this returns. */
+    /* From here on a signal may come: it finds the registers below, as nothing is delivered before
+     * this returns. */
     const sigset64 host = fr.uc_sigmask & ~SYNC_SIGNALS;
-    int64_t r = host_syscall_restartable(t, SYS_rt_sigprocmask, SIG_SETMASK, &host, NULL, sizeof host);
+    int64_t r =
+        host_syscall_restartable(t, SYS_rt_sigprocmask, SIG_SETMASK, &host, NULL, sizeof host);
     if (r != 0) {
         return r;
     }

@@ -3,14 +3,17 @@
  *
  * The model is in task.h's head. What this file adds:
  *
- *   asynchronous   host_signal(): at most one, with everything blocked until signal_deliver() has entered the guest's
- *                  handler and set the mask that it runs under. The kernel then has the next one come at once, and its
- *                  frame goes on top: as Linux stacks frames before it returns to user mode.
- *   faults         host_fault(): for SIGILL, SIGTRAP, SIGBUS, SIGSEGV, with nothing blocked, as engine_fault() jumps out of
- *                  it. What is not a fault but was sent by somebody is kept in task.held, at most one of each as the kernel
- *                  keeps them, until the guest's mask lets it through.
+ *   asynchronous   host_signal(): at most one, with everything blocked until signal_deliver() has
+ *                  entered the guest's handler and set the mask that it runs under. The kernel then
+ *                  has the next one come at once, and its frame goes on top: as Linux stacks frames
+ *                  before it returns to user mode.
+ *   faults         host_fault(): for SIGILL, SIGTRAP, SIGBUS, SIGSEGV, with nothing blocked, as
+ *                  engine_fault() jumps out of it. What is not a fault but was sent by somebody is
+ *                  kept in task.held, at most one of each as the kernel keeps them, until the
+ *                  guest's mask lets it through.
  *
- * Threads: t is the caller's own task throughout. sighand->lock covers the actions; a handler of the host's takes no lock.
+ * Threads: t is the caller's own task throughout. sighand->lock covers the actions; a handler of
+ * the host's takes no lock.
  */
 #include "process/signal_impl.h"
 #include "process/report.h"
@@ -45,8 +48,8 @@ host_mask(int how, const sigset64 *set, sigset64 *old)
 }
 
 /*
- * On the way into the host's system call, or sent back to it by the kernel for a restart after the handler: the call has
- * not happened and shall not, as the guest's handler comes first.
+ * On the way into the host's system call, or sent back to it by the kernel for a restart after the
+ * handler: the call has not happened and shall not, as the guest's handler comes first.
  */
 static void
 rewind_syscall(ucontext_t *uc)
@@ -79,7 +82,8 @@ host_signal(int sig, siginfo_t *info, void *ucontext)
     rewind_syscall(uc);
 }
 
-/* What is left is a fault of doppel's. Only async-signal-safe calls, and nothing of the guest's may be entered any more. */
+/* What is left is a fault of doppel's. Only async-signal-safe calls, and nothing of the guest's may
+ * be entered any more. */
 static _Noreturn void
 own_fault(int sig, const siginfo_t *info, const ucontext_t *uc)
 {
@@ -88,8 +92,10 @@ own_fault(int sig, const siginfo_t *info, const ucontext_t *uc)
     if (again++ == 0) {
         char text[256];
         int n = snprintf(text, sizeof text,
-                         "doppel: internal error: signal %d (code %d, address %p) at host pc %#llx, guest pc %#llx\n", sig,
-                         info->si_code, info->si_addr, (unsigned long long)uc->uc_mcontext.gregs[REG_RIP],
+                         "doppel: internal error: signal %d (code %d, address %p) at host pc "
+                         "%#llx, guest pc %#llx\n",
+                         sig, info->si_code, info->si_addr,
+                         (unsigned long long)uc->uc_mcontext.gregs[REG_RIP],
                          t != NULL ? (unsigned long long)t->hart.pc : 0);
         host_syscall(SYS_write, 2, text, n);
         if (check_report != NULL) {
@@ -125,7 +131,8 @@ host_fault(int sig, siginfo_t *info, void *ucontext)
         if (sig == SIGSEGV || sig == SIGBUS) {
             if (t != NULL) {
                 engine_fault(&t->hart, sig, info->si_code, (uintptr_t)info->si_addr,
-                             (uc->uc_mcontext.gregs[REG_ERR] & 2) != 0, uc->uc_mcontext.fpregs->mxcsr);
+                             (uc->uc_mcontext.gregs[REG_ERR] & 2) != 0,
+                             uc->uc_mcontext.fpregs->mxcsr);
             }
             uintptr_t pc = (uintptr_t)uc->uc_mcontext.gregs[REG_RIP];
             if (guest_access_fault(uc)) {
@@ -207,10 +214,12 @@ signal_install(int sig, const struct guest_sigaction *act)
 {
     bool sync = (SIG_BIT(sig) & SYNC_SIGNALS) != 0;
     bool handled = act->handler > 1;
-    struct host_sigaction h = {.flags = SA_RESTORER | (act->flags & (SA_NOCLDSTOP | SA_NOCLDWAIT)), .restorer = host_restorer};
+    struct host_sigaction h = {.flags = SA_RESTORER | (act->flags & (SA_NOCLDSTOP | SA_NOCLDWAIT)),
+                               .restorer = host_restorer};
     if (sync) {
         h.handler = host_fault;
-        h.flags |= SA_SIGINFO | SA_ONSTACK | SA_NODEFER | (handled ? act->flags & SA_RESTART : SA_RESTART);
+        h.flags |=
+            SA_SIGINFO | SA_ONSTACK | SA_NODEFER | (handled ? act->flags & SA_RESTART : SA_RESTART);
     } else if (handled) {
         h.handler = host_signal;
         h.flags |= SA_SIGINFO | SA_ONSTACK | (act->flags & SA_RESTART);
@@ -229,8 +238,8 @@ no_thread(void *arg)
 }
 
 /*
- * glibc's first pthread_create() takes signal 33 for itself. Have that happen now, by one that fails for want of memory,
- * so that it cannot happen to a guest.
+ * glibc's first pthread_create() takes signal 33 for itself. Have that happen now, by one that
+ * fails for want of memory, so that it cannot happen to a guest.
  */
 static void
 settle_libc(void)
@@ -257,7 +266,8 @@ signals_init(struct process *p, struct task *first)
     }
     settle_libc();
     enum { ALT_STACK_BYTES = 64 * 1024 };
-    void *alt = mmap(NULL, ALT_STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *alt =
+        mmap(NULL, ALT_STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (alt != MAP_FAILED) {
         signals_thread_init(alt, ALT_STACK_BYTES);
     }
@@ -318,7 +328,8 @@ signal_release(const sigset64 *old)
 static bool
 ignored_by_default(int sig)
 {
-    return (SIG_BIT(sig) & (SIG_BIT(SIGCHLD) | SIG_BIT(SIGURG) | SIG_BIT(SIGWINCH) | SIG_BIT(SIGCONT))) != 0;
+    return (SIG_BIT(sig) &
+            (SIG_BIT(SIGCHLD) | SIG_BIT(SIGURG) | SIG_BIT(SIGWINCH) | SIG_BIT(SIGCONT))) != 0;
 }
 
 static bool
@@ -350,7 +361,8 @@ signal_die(struct task *t, int sig)
     __builtin_unreachable();
 }
 
-/* Within a hold. The host's action is SIG_DFL, or of SYNC_SIGNALS: have the kernel do what it does. */
+/* Within a hold. The host's action is SIG_DFL, or of SYNC_SIGNALS: have the kernel do what it does.
+ */
 static void
 default_action(struct task *t, int sig, sigset64 mask)
 {
@@ -503,7 +515,8 @@ signal_wait_end(struct task *t, int64_t ret, sigset64 mask)
         t->temp_mask_set = true;
         return ret;
     }
-    /* A fault signal that somebody sent: if the mask does not let it through, the kernel would have slept on. */
+    /* A fault signal that somebody sent: if the mask does not let it through, the kernel would have
+     * slept on. */
     return signal_wait_begin(t, mask) ? ret : -HOST_ERESTART;
 }
 
@@ -520,7 +533,8 @@ signals_before_execve(struct task *t)
         siginfo_t info;
         if ((t->sync_mask & SIG_BIT(sig)) != 0 && signal_held_take(t, sig, &info)) {
             signal_code_mark(&info);
-            host_syscall(SYS_rt_tgsigqueueinfo, host_syscall(SYS_getpid), host_syscall(SYS_gettid), sig, &info);
+            host_syscall(SYS_rt_tgsigqueueinfo, host_syscall(SYS_getpid), host_syscall(SYS_gettid),
+                         sig, &info);
         }
     }
 }

@@ -1,9 +1,10 @@
 /*
  * sys_futex.c - futexes and robust lists
  *
- * The host kernel's futexes on the guest's addresses: threads are host threads, memory is host memory. A robust list is
- * walked by the kernel when a host thread ends; it can only where guest addresses are host addresses, and for a thread
- * that is not its process's first it would come too late (after clear_child_tid), so robust_exit() does it here.
+ * The host kernel's futexes on the guest's addresses: threads are host threads, memory is host
+ * memory. A robust list is walked by the kernel when a host thread ends; it can only where guest
+ * addresses are host addresses, and for a thread that is not its process's first it would come too
+ * late (after clear_child_tid), so robust_exit() does it here.
  *
  * Trust: the list is guest memory: bounded, and touched by accesses that may fault only.
  */
@@ -65,7 +66,8 @@ sys_futex_waitv(struct task *t, const uint64_t a[6])
         return -EINVAL;
     }
     int err = read_waiters(w, a[0], (uint32_t)a[1]);
-    return err != 0 ? err : host_syscall_restartable(t, NR_FUTEX_WAITV, w, a[1], a[2], g2h(a[3]), a[4]);
+    return err != 0 ? err
+                    : host_syscall_restartable(t, NR_FUTEX_WAITV, w, a[1], a[2], g2h(a[3]), a[4]);
 }
 
 int64_t
@@ -148,7 +150,8 @@ wake(gva_t at)
     host_syscall(SYS_futex, g2h(at), FUTEX_WAKE, 1);
 }
 
-/* One lock of a thread that has ended: what the kernel's handle_futex_death() does. false: stop walking. */
+/* One lock of a thread that has ended: what the kernel's handle_futex_death() does. false: stop
+ * walking. */
 static bool
 owner_died(gva_t at, uint32_t tid, bool pi, bool pending)
 {
@@ -201,6 +204,7 @@ robust_exit(struct task *t)
         at = next;
     }
     if ((head.pending & ~UINT64_C(1)) != 0) {
-        owner_died((head.pending & ~UINT64_C(1)) + (uint64_t)head.offset, (uint32_t)t->tid, (head.pending & 1) != 0, true);
+        owner_died((head.pending & ~UINT64_C(1)) + (uint64_t)head.offset, (uint32_t)t->tid,
+                   (head.pending & 1) != 0, true);
     }
 }

@@ -1,8 +1,9 @@
 /*
  * sys_signal.c - the system calls about signals, and those that wait under a mask of their own
  *
- * Whatever changes what a signal would do first returns -HOST_ERESTART if one has been taken already: that one comes
- * under the old rules. Structures of riscv64 and x86-64 are the same but for sigaction and epoll_event.
+ * Whatever changes what a signal would do first returns -HOST_ERESTART if one has been taken
+ * already: that one comes under the old rules. Structures of riscv64 and x86-64 are the same but
+ * for sigaction and epoll_event.
  */
 #include "process/signal_impl.h"
 #include "process/syscall.h"
@@ -66,14 +67,17 @@ sys_rt_sigprocmask(struct task *t, const uint64_t a[6])
         host = set & ~SYNC_SIGNALS;
     }
     const sigset64 old_sync = t->sync_mask;
-    int64_t r = host_syscall_restartable(t, SYS_rt_sigprocmask, (int)a[0], a[1] != 0 ? &host : NULL, &old, sizeof set);
+    int64_t r = host_syscall_restartable(t, SYS_rt_sigprocmask, (int)a[0], a[1] != 0 ? &host : NULL,
+                                         &old, sizeof set);
     if (r != 0) {
         return r;
     }
     if (a[1] != 0) {
         sigset64 sync = set & SYNC_SIGNALS;
         int how = (int)a[0];
-        signal_set_sync_mask(t, how == SIG_BLOCK ? old_sync | sync : how == SIG_UNBLOCK ? old_sync & ~sync : sync);
+        signal_set_sync_mask(t, how == SIG_BLOCK     ? old_sync | sync
+                                : how == SIG_UNBLOCK ? old_sync & ~sync
+                                                     : sync);
     }
     return a[2] != 0 ? guest_write_u64(a[2], old | old_sync) : 0;
 }
@@ -172,7 +176,8 @@ sys_rt_sigsuspend(struct task *t, const uint64_t a[6])
         return -EINTR;
     }
     const sigset64 host = mask & ~SYNC_SIGNALS;
-    return signal_wait_end(t, host_syscall_restartable(t, SYS_rt_sigsuspend, &host, sizeof host), mask);
+    return signal_wait_end(t, host_syscall_restartable(t, SYS_rt_sigsuspend, &host, sizeof host),
+                           mask);
 }
 
 /* A mask argument of a waiting call: `at` 0 means none. */
@@ -218,7 +223,8 @@ sys_ppoll(struct task *t, const uint64_t a[6])
     if (err != 0) {
         return err;
     }
-    const uint64_t args[6] = {H(g2h(a[0])), (uint32_t)a[1], H(g2h(a[2])), m.given ? H(&m.host) : 0, sizeof m.host};
+    const uint64_t args[6] = {H(g2h(a[0])), (uint32_t)a[1], H(g2h(a[2])), m.given ? H(&m.host) : 0,
+                              sizeof m.host};
     return wait_call(t, &m, SYS_ppoll, args);
 }
 
@@ -237,7 +243,8 @@ sys_pselect6(struct task *t, const uint64_t a[6])
         }
     }
     const uint64_t host[2] = {m.given ? H(&m.host) : 0, sizeof m.host};
-    const uint64_t args[6] = {a[0], H(g2h(a[1])), H(g2h(a[2])), H(g2h(a[3])), H(g2h(a[4])), H(host)};
+    const uint64_t args[6] = {a[0],         H(g2h(a[1])), H(g2h(a[2])),
+                              H(g2h(a[3])), H(g2h(a[4])), H(host)};
     return wait_call(t, &m, SYS_pselect6, args);
 }
 
@@ -270,7 +277,8 @@ sys_epoll_ctl(struct task *t, const uint64_t a[6])
 enum { EPOLL_AT_ONCE = 512 };
 
 static int64_t
-epoll_wait_convert(struct task *t, const struct wait_mask *m, long nr, const uint64_t a[6], uint64_t timeout)
+epoll_wait_convert(struct task *t, const struct wait_mask *m, long nr, const uint64_t a[6],
+                   uint64_t timeout)
 {
     struct epoll_event ev[EPOLL_AT_ONCE];
     struct guest_epoll_event g[EPOLL_AT_ONCE];
@@ -284,8 +292,12 @@ epoll_wait_convert(struct task *t, const struct wait_mask *m, long nr, const uin
     if (!vfs_fd_ok(t->proc->vfs, (int)a[0])) {
         return -EBADF;
     }
-    const uint64_t args[6] = {a[0], H(ev), max < EPOLL_AT_ONCE ? (uint64_t)max : EPOLL_AT_ONCE, timeout,
-                              m->given ? H(&m->host) : 0, sizeof m->host};
+    const uint64_t args[6] = {a[0],
+                              H(ev),
+                              max < EPOLL_AT_ONCE ? (uint64_t)max : EPOLL_AT_ONCE,
+                              timeout,
+                              m->given ? H(&m->host) : 0,
+                              sizeof m->host};
     int64_t n = wait_call(t, m, nr, args);
     for (int64_t i = 0; i < n; i++) {
         g[i] = (struct guest_epoll_event){.events = ev[i].events, .data = ev[i].data.u64};
@@ -298,7 +310,8 @@ sys_epoll_pwait(struct task *t, const uint64_t a[6])
 {
     struct wait_mask m;
     int err = wait_mask_read(&m, a[4], a[5]);
-    return err != 0 ? err : epoll_wait_convert(t, &m, SYS_epoll_pwait, a, (uint64_t)(int64_t)(int)a[3]);
+    return err != 0 ? err
+                    : epoll_wait_convert(t, &m, SYS_epoll_pwait, a, (uint64_t)(int64_t)(int)a[3]);
 }
 
 int64_t

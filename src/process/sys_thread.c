@@ -1,17 +1,21 @@
 /*
  * sys_thread.c - threads and processes: clone in all its forms, and their ends
  *
- *   CLONE_THREAD   a host thread by pthread_create (libc's own state must exist for it), a task of its own
- *   no CLONE_VM    libc's fork() for the plain case, with every lock of ours held; a raw clone for the rest
- *   CLONE_VM       a raw clone on a stack of its own. It shares libc's thread state with the thread that made it, which
- *                  is suspended (CLONE_VFORK) until the child executes a program or exits. Where the guest did not ask to
- *                  be suspended, a host thread made for the purpose lends its own.
+ *   CLONE_THREAD   a host thread by pthread_create (libc's own state must exist for it), a task of
+ *                  its own
+ *   no CLONE_VM    libc's fork() for the plain case, with every lock of ours held; a raw clone for
+ *                  the rest
+ *   CLONE_VM       a raw clone on a stack of its own. It shares libc's thread state with the thread
+ *                  that made it, which is suspended (CLONE_VFORK) until the child executes a
+ *                  program or exits. Where the guest did not ask to be suspended, a host thread
+ *                  made for the purpose lends its own.
  *
- * A leader (the first thread of a host process) ends by a raw exit, as nothing of libc's knows its code; the kernel then
- * keeps the process until the last thread is gone. Other threads return to libc.
+ * A leader (the first thread of a host process) ends by a raw exit, as nothing of libc's knows its
+ * code; the kernel then keeps the process until the last thread is gone. Other threads return to
+ * libc.
  *
- * Threads: signals are held (signal_hold) while a new one is made, so that it starts with an exact mask and current_task is
- * never wrong where a handler can see it.
+ * Threads: signals are held (signal_hold) while a new one is made, so that it starts with an exact
+ * mask and current_task is never wrong where a handler can see it.
  */
 #include "process/map.h"
 #include "process/signal_impl.h"
@@ -33,11 +37,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define CLEAR_SIGHAND (UINT64_C(1) << 32) /* CLONE_CLEAR_SIGHAND and CLONE_INTO_CGROUP of clone3(2) */
-#define INTO_CGROUP   (UINT64_C(1) << 33)
+#define CLEAR_SIGHAND                                                                              \
+    (UINT64_C(1) << 32) /* CLONE_CLEAR_SIGHAND and CLONE_INTO_CGROUP of clone3(2) */
+#define INTO_CGROUP (UINT64_C(1) << 33)
 
 #define THREAD_STACK_BYTES ((size_t)512 * 1024)
-#define ALT_STACK_BYTES    ((size_t)64 * 1024) /* room for a frame with all of AVX-512 and AMX, and our handler */
+#define ALT_STACK_BYTES                                                                            \
+    ((size_t)64 * 1024) /* room for a frame with all of AVX-512 and AMX, and our handler */
 
 /* What clone and clone3 ask for; also the kernel's struct clone_args but for guest addresses. */
 struct clone_request {
@@ -75,7 +81,8 @@ hart_start(struct hart *child, const struct hart *h, const struct clone_request 
     }
 }
 
-/* Call fn on this thread, which has signals blocked, with an alternate stack for the host's handlers. */
+/* Call fn on this thread, which has signals blocked, with an alternate stack for the host's
+ * handlers. */
 static void
 run_task(struct task *t, const sigset64 *mask)
 {
@@ -117,9 +124,10 @@ thread_main(void *arg)
     current_task = t;
     t->tid = (int)host_syscall(SYS_gettid);
     /* What pthread_create shares whether asked or not. */
-    uint64_t apart = (has(q, CLONE_FS) ? 0 : CLONE_FS) | (has(q, CLONE_FILES) ? 0 : CLONE_FILES) |
-                     (has(q, CLONE_SYSVSEM) ? 0 : CLONE_SYSVSEM) |
-                     (q->flags & (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET));
+    uint64_t apart =
+        (has(q, CLONE_FS) ? 0 : CLONE_FS) | (has(q, CLONE_FILES) ? 0 : CLONE_FILES) |
+        (has(q, CLONE_SYSVSEM) ? 0 : CLONE_SYSVSEM) |
+        (q->flags & (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET));
     int64_t r = apart != 0 ? host_syscall(SYS_unshare, apart) : 0;
     if (r == 0 && has(q, CLONE_PARENT_SETTID)) {
         guest_write_u32(q->parent_tid, (uint32_t)t->tid);
@@ -201,7 +209,8 @@ task_exit(struct task *t)
     if (t->leader && t->proc->opt->dump_state != 0) {
         report_state(t);
     }
-    /* The kernel knows a leader's clear_child_tid. The last thread's code is the process's: libc would make it 0. */
+    /* The kernel knows a leader's clear_child_tid. The last thread's code is the process's: libc
+     * would make it 0. */
     if (!unlist(t) || t->leader) {
         host_syscall(SYS_exit, code);
         __builtin_unreachable();
@@ -217,15 +226,16 @@ task_exit(struct task *t)
 
 /* The kernel's clone_args; `stack` is the lowest address here. */
 struct host_clone_args {
-    uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;
+    uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid,
+        set_tid_size, cgroup;
 };
 
 /* Done by us in both processes, not by the host's clone. */
 #define OUR_CLONE_FLAGS ((uint64_t)CLONE_SETTLS | CLONE_PARENT_SETTID | CLEAR_SIGHAND)
 
 /*
- * Make a process by the raw system call; fn NULL: as fork, else fn(arg) on the stack [stack, stack + size).
- * clone3 is used only for what clone cannot: many containers refuse it.
+ * Make a process by the raw system call; fn NULL: as fork, else fn(arg) on the stack [stack, stack
+ * + size). clone3 is used only for what clone cannot: many containers refuse it.
  */
 static int64_t
 raw_clone(const struct clone_request *q, char *stack, size_t size, void (*fn)(void *), void *arg)
@@ -249,7 +259,8 @@ raw_clone(const struct clone_request *q, char *stack, size_t size, void (*fn)(vo
         .set_tid_size = q->set_tid_size,
         .cgroup = q->cgroup,
     };
-    return fn != NULL ? host_clone3(&ca, sizeof ca, fn, arg) : host_syscall(SYS_clone3, &ca, sizeof ca);
+    return fn != NULL ? host_clone3(&ca, sizeof ca, fn, arg)
+                      : host_syscall(SYS_clone3, &ca, sizeof ca);
 }
 
 /* CLONE_CLEAR_SIGHAND, in the child, within a hold. */
@@ -282,7 +293,8 @@ child_init(struct task *t, const struct clone_request *q)
     }
 }
 
-/* The child of a fork has this thread only. What the others had is not freed: a raw clone may have copied a locked heap. */
+/* The child of a fork has this thread only. What the others had is not freed: a raw clone may have
+ * copied a locked heap. */
 static void
 drop_other_tasks(struct task *t)
 {
@@ -294,8 +306,10 @@ static int64_t
 clone_fork(struct task *t, const struct clone_request *q)
 {
     struct process *p = t->proc;
-    const uint64_t by_us = CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | CLEAR_SIGHAND;
-    const bool plain = (q->flags & ~by_us) == 0 && q->exit_signal == SIGCHLD && q->set_tid_size == 0;
+    const uint64_t by_us = CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_SETTID |
+                           CLONE_CHILD_CLEARTID | CLEAR_SIGHAND;
+    const bool plain =
+        (q->flags & ~by_us) == 0 && q->exit_signal == SIGCHLD && q->set_tid_size == 0;
     sigset64 mask;
     if (!signal_hold(t, &mask)) {
         return -HOST_ERESTART;
@@ -324,7 +338,8 @@ clone_fork(struct task *t, const struct clone_request *q)
             guest_write_u32(q->child_tid, (uint32_t)t->tid);
         }
         if (plain) {
-            host_syscall(SYS_set_tid_address, has(q, CLONE_CHILD_CLEARTID) ? g2h(q->child_tid) : NULL);
+            host_syscall(SYS_set_tid_address,
+                         has(q, CLONE_CHILD_CLEARTID) ? g2h(q->child_tid) : NULL);
         }
         t->hart.resv_size = 0;
         t->hart.x[2] = q->stack != 0 ? q->stack : t->hart.x[2];
@@ -336,13 +351,15 @@ clone_fork(struct task *t, const struct clone_request *q)
     return pid;
 }
 
-/* What its maker waits for where a host thread lends its state. The maker's: the child may be gone before it looks. */
+/* What its maker waits for where a host thread lends its state. The maker's: the child may be gone
+ * before it looks. */
 struct vm_start {
     int64_t pid; /* or -errno */
     sem_t ready;
 };
 
-/* A process that shares its maker's memory: everything that it needs of its own. One mapping, its stack first. */
+/* A process that shares its maker's memory: everything that it needs of its own. One mapping, its
+ * stack first. */
 struct vm_child {
     struct task task;
     struct sighand sighand;
@@ -366,7 +383,8 @@ vm_child_stack(struct vm_child *c)
 static struct vm_child *
 vm_child_new(const struct task *t, const struct clone_request *q, sigset64 mask)
 {
-    char *m = mmap(NULL, VM_CHILD_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    char *m = mmap(NULL, VM_CHILD_BYTES, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (m == MAP_FAILED) {
         return NULL;
     }
@@ -401,7 +419,8 @@ vm_child_free(struct vm_child *c)
     munmap(vm_child_stack(c), VM_CHILD_BYTES);
 }
 
-/* AddressSanitizer must know on which stack its thread is. Around a clone, and first thing on the other stack. */
+/* AddressSanitizer must know on which stack its thread is. Around a clone, and first thing on the
+ * other stack. */
 #ifdef __SANITIZE_ADDRESS__
 void __sanitizer_start_switch_fiber(void **fake, const void *bottom, size_t size);
 void __sanitizer_finish_switch_fiber(void *fake, const void **bottom, size_t *size);
@@ -410,7 +429,8 @@ void __asan_unpoison_memory_region(const volatile void *start, size_t size);
 static void
 stack_leave(struct vm_child *c)
 {
-    __asan_unpoison_memory_region(vm_child_stack(c), VM_CHILD_STACK); /* what an earlier one left there */
+    __asan_unpoison_memory_region(vm_child_stack(c),
+                                  VM_CHILD_STACK); /* what an earlier one left there */
     __sanitizer_start_switch_fiber(&c->asan_fake, vm_child_stack(c), VM_CHILD_STACK);
 }
 
@@ -525,12 +545,14 @@ clone_any(struct task *t, const struct clone_request *q)
 {
     const uint64_t f = q->flags;
     if (has(q, CLONE_NEWNS | CLONE_FS) || has(q, CLONE_NEWUSER | CLONE_FS) ||
-        ((f & CLONE_THREAD) != 0 && (f & CLONE_SIGHAND) == 0) || ((f & CLONE_SIGHAND) != 0 && (f & CLONE_VM) == 0) ||
+        ((f & CLONE_THREAD) != 0 && (f & CLONE_SIGHAND) == 0) ||
+        ((f & CLONE_SIGHAND) != 0 && (f & CLONE_VM) == 0) ||
         has(q, CLONE_SIGHAND | CLEAR_SIGHAND) || has(q, CLONE_PIDFD | CLONE_DETACHED)) {
         return -EINVAL;
     }
     if ((f & CLONE_THREAD) != 0) {
-        if ((f & (CLONE_NEWUSER | CLONE_NEWPID | CLEAR_SIGHAND | INTO_CGROUP | CLONE_PIDFD)) != 0 || q->set_tid_size != 0) {
+        if ((f & (CLONE_NEWUSER | CLONE_NEWPID | CLEAR_SIGHAND | INTO_CGROUP | CLONE_PIDFD)) != 0 ||
+            q->set_tid_size != 0) {
             return -EINVAL;
         }
         return clone_thread(t, q);
@@ -568,7 +590,8 @@ sys_clone3(struct task *t, const uint64_t a[6])
     if (guest_read(&ca, a[0], a[1] < sizeof ca ? a[1] : sizeof ca) != 0) {
         return -EFAULT;
     }
-    for (uint64_t i = sizeof ca; i < a[1]; i += 8) { /* what a later kernel knows must not be asked for */
+    for (uint64_t i = sizeof ca; i < a[1];
+         i += 8) { /* what a later kernel knows must not be asked for */
         uint64_t v = 0;
         if (guest_read(&v, a[0] + i, a[1] - i < 8 ? a[1] - i : 8) != 0) {
             return -EFAULT;
@@ -578,7 +601,8 @@ sys_clone3(struct task *t, const uint64_t a[6])
         }
     }
     if ((ca.flags & ~(uint64_t)(UINT32_MAX | CLEAR_SIGHAND | INTO_CGROUP)) != 0 ||
-        (ca.flags & (CLONE_DETACHED | (CSIGNAL & ~(uint64_t)CLONE_NEWTIME))) != 0 || ca.exit_signal > GUEST_NSIG ||
+        (ca.flags & (CLONE_DETACHED | (CSIGNAL & ~(uint64_t)CLONE_NEWTIME))) != 0 ||
+        ca.exit_signal > GUEST_NSIG ||
         ((ca.flags & (CLONE_THREAD | CLONE_PARENT)) != 0 && ca.exit_signal != 0) ||
         (ca.stack == 0) != (ca.stack_size == 0) || !guest_range_ok(ca.stack, ca.stack_size) ||
         (ca.set_tid == 0) != (ca.set_tid_size == 0) || ca.set_tid_size > 32) {
