@@ -170,27 +170,24 @@ gva_t
 map_find_hole(const struct map *m, uint64_t len, uint64_t align)
 {
     gva_t top = m->mmap_base;
-    for (size_t i = map_find(m, top - 1) + 1; i-- > 0;) {
-        gva_t low = 0;
-        if (i < m->n) {
-            if (m->r[i].start >= top) {
-                continue;
-            }
-            low = m->r[i].end;
-        }
-        if (low < top && top - low >= len && ((top - len) & -align) >= low && ((top - len) & -align) >= GUEST_MIN_ADDR) {
+    size_t i = map_find(m, top - 1);
+    if (i < m->n && m->r[i].start < top) {
+        top = m->r[i].start;
+    }
+    /* [low, top) is free, and range i - 1 ends at low. */
+    for (;; i--) {
+        gva_t low = i > 0 && m->r[i - 1].end > GUEST_MIN_ADDR ? m->r[i - 1].end : GUEST_MIN_ADDR;
+        if (low < top && top - low >= len && ((top - len) & -align) >= low) {
             return (top - len) & -align;
         }
-        if (i < m->n && m->r[i].start < top) {
-            top = m->r[i].start;
+        if (i == 0) {
+            break;
         }
-    }
-    if (top >= len + GUEST_MIN_ADDR && map_is_free(m, (top - len) & -align, top)) {
-        return (top - len) & -align;
+        top = m->r[i - 1].start;
     }
     /* Nothing below: as Linux does, anywhere above. */
     gva_t low = m->mmap_base;
-    for (size_t i = map_find(m, low); low + len <= GUEST_TASK_TOP; i++) {
+    for (i = map_find(m, low); low + len <= GUEST_TASK_TOP; i++) {
         gva_t start = (low + align - 1) & -align;
         gva_t end = i < m->n ? m->r[i].start : GUEST_TASK_TOP;
         if (start < end && end - start >= len) {
