@@ -225,7 +225,7 @@ hwprobe_one(const struct task *t, struct hwprobe_pair *p)
         p->value = isa_ext_enabled(EXT_ZICBOZ, t->hart.exts) ? ZICBOZ_BLOCK : 0;
         break;
     case HWPROBE_HIGHEST_VIRT_ADDRESS:
-        p->value = GUEST_TOP - 1;
+        p->value = GUEST_TOP;
         break;
     case HWPROBE_TIME_CSR_FREQ:
         p->value = TIME_FREQ;
@@ -242,7 +242,7 @@ sys_riscv_hwprobe(struct task *t, const uint64_t a[6])
 {
     uint64_t online[16], cpus[16] = {0};
     size_t size = a[2] < sizeof cpus ? a[2] : sizeof cpus;
-    bool which = a[4] == HWPROBE_WHICH_CPUS, all = true, any = false;
+    bool which = a[4] == HWPROBE_WHICH_CPUS, all = true, any = false, empty = true;
     if (a[4] & ~UINT64_C(1)) {
         return -EINVAL;
     }
@@ -251,6 +251,9 @@ sys_riscv_hwprobe(struct task *t, const uint64_t a[6])
     }
     if (!which && a[2] == 0 && a[3] != 0) {
         return -EINVAL;
+    }
+    if (a[2] != 0 && a[3] == 0) {
+        return -EFAULT;
     }
     memset(online, 0, sizeof online);
     int64_t n = host_syscall(SYS_sched_getaffinity, 0, sizeof online, online);
@@ -262,6 +265,7 @@ sys_riscv_hwprobe(struct task *t, const uint64_t a[6])
             return -EFAULT;
         }
         for (unsigned i = 0; i < ARRAY_LEN(cpus); i++) {
+            empty &= cpus[i] == 0;
             any |= (cpus[i] & online[i]) != 0;
         }
         if (!which && !any) {
@@ -277,7 +281,7 @@ sys_riscv_hwprobe(struct task *t, const uint64_t a[6])
         q = p;
         hwprobe_one(t, &q);
         if (which) {
-            bool bits = p.key == HWPROBE_BASE_BEHAVIOR || p.key == HWPROBE_IMA_EXT_0;
+            bool bits = p.key == HWPROBE_BASE_BEHAVIOR || p.key == HWPROBE_IMA_EXT_0 || p.key == HWPROBE_CPUPERF_0;
             all &= q.key != -1 && (bits ? (q.value & p.value) == p.value : q.value == p.value);
             if (q.key != -1) {
                 continue;
@@ -289,7 +293,7 @@ sys_riscv_hwprobe(struct task *t, const uint64_t a[6])
     }
     if (which) {
         for (unsigned i = 0; i < ARRAY_LEN(cpus); i++) {
-            cpus[i] = !all ? 0 : any ? cpus[i] & online[i] : online[i];
+            cpus[i] = !all ? 0 : empty ? online[i] : cpus[i] & online[i];
         }
         return guest_write(a[3], cpus, size);
     }
