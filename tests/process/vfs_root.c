@@ -423,7 +423,7 @@ in_kernel_view(void)
     struct task *t = calloc(1, sizeof *t);
     t->proc = calloc(1, sizeof *t->proc);
     int r = vfs_new(&t->proc->vfs, &c, &e);
-    if (r == -EPERM || r == -EACCES || r == -ENOSPC) {
+    if (r == -EPERM || r == -EACCES || r == -ENOSPC || r == -EINVAL) { /* EINVAL: pivot_root(2) in a chroot */
         return 77;
     }
     strcpy(t->proc->exe_path, "/bin/guest");
