@@ -185,10 +185,25 @@ fail(struct err *e, int r, const char *what)
     return err_set(e, r, "%s", what);
 }
 
+/*
+ * Whether we are in a chroot: its root cannot be pivoted. Known before a namespace is entered, because from then on the
+ * paths that the kernel tells of our descriptors would begin outside of it.
+ */
+static bool
+in_chroot(void)
+{
+    struct statx stx;
+    return host_syscall(SYS_statx, AT_FDCWD, "/", 0, 0, &stx) == 0 && stx.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT &&
+           !(stx.stx_attributes & STATX_ATTR_MOUNT_ROOT);
+}
+
 int
 vfs_enter_ns(struct vfs *v, const struct vfs_config *c, struct err *e)
 {
     const char *root = v->true_root_host;
+    if (in_chroot()) {
+        return fail(e, -EINVAL, "change the root from inside a chroot");
+    }
     int r = enter_namespaces(c->fake_root);
     if (r < 0) {
         return fail(e, r, "enter a user and mount namespace");
