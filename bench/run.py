@@ -279,8 +279,14 @@ def make_runners(opt):
     return runners
 
 
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
 def main():
     opt = parse_arguments()
+    for s in (signal.SIGINT, signal.SIGTERM):  # also where a shell started us with SIGINT ignored
+        signal.signal(s, interrupt)
     runners = make_runners(opt)
     versions = {cc: gcc_version(cc) for cc in (CC_HOST, CC_GUEST)}
     if len({v.split(".")[0] for v in versions.values()}) != 1:
