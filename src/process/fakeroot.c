@@ -5,7 +5,8 @@
  * the process's: a change by one thread is seen by all. Linux keeps identities by thread, but every libc makes the
  * change for all of them, which here comes to the same.
  *
- * Threads: a spin lock around changes; it is held for a few instructions, never over a host call.
+ * Threads: a spin lock around changes; it is held for a few instructions, never over a host call. One that does not come
+ * free was held by a thread that a fork has left behind, and is taken.
  */
 #include "process/vfs_impl.h"
 
@@ -15,13 +16,14 @@
 
 #define ALL_CAPS ((UINT64_C(1) << (CAP_LAST_CAP + 1)) - 1)
 #define KEEP     UINT32_C(0xffffffff)
+#define LOCK_SPINS 100000
 
 static struct fake_ids *
 lock(struct task *t)
 {
     struct vfs *v = vfs_of(t);
-    while (atomic_flag_test_and_set_explicit(&v->fake_lock, memory_order_acquire)) {
-        __builtin_ia32_pause();
+    for (unsigned i = 0; atomic_flag_test_and_set_explicit(&v->fake_lock, memory_order_acquire) && i < LOCK_SPINS; i++) {
+        host_syscall(SYS_sched_yield);
     }
     return &v->ids;
 }
