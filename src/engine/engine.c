@@ -141,6 +141,20 @@ interp_leave(struct hart *h, enum exit_kind kind, uint64_t addr)
 }
 
 _Noreturn void
+interp_leave_poll(struct hart *h)
+{
+    interp_leave(h, h->attention != 0 ? EXIT_ATTENTION : EXIT_BUDGET, 0);
+}
+
+_Noreturn void
+interp_leave_wild(struct hart *h, uint64_t target)
+{
+    h->ip = NULL;
+    h->pc = target;
+    interp_leave(h, EXIT_FETCH, target);
+}
+
+_Noreturn void
 interp_leave_fault(struct hart *h, uint64_t addr, bool write)
 {
     struct landing *land = h->landing;

@@ -89,6 +89,10 @@ void code_page_decoded(struct engine *en, uint64_t pc); /* before a slot of pc's
 _Noreturn void interp_leave(struct hart *h, enum exit_kind kind, uint64_t addr);
 _Noreturn void interp_leave_fault(struct hart *h, uint64_t addr, bool write);
 
+/* The same for a poll that found attention or an exhausted budget, and for a jump to `target`, which no guest code can be at. */
+_Noreturn void interp_leave_poll(struct hart *h);
+_Noreturn void interp_leave_wild(struct hart *h, uint64_t target);
+
 enum csr_op { CSR_WRITE, CSR_SET, CSR_CLEAR };
 
 /* Execute a CSR instruction of user mode; leaves with EXIT_ILLEGAL if the CSR or the access does not exist. */

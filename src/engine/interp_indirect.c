@@ -22,7 +22,7 @@
     do {                                                                    \
         if (unlikely(h->attention != 0 || budget-- <= 0)) {                 \
             h->pc = pc;                                                     \
-            interp_leave(h, h->attention != 0 ? EXIT_ATTENTION : EXIT_BUDGET, 0); \
+            interp_leave_poll(h);                                           \
         }                                                                   \
         interp_fetch(h, pc, &in);                                           \
         next = pc + in.len;                                                 \

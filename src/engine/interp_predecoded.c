@@ -22,18 +22,10 @@
     do {                                                 \
         const uint64_t t_ = U(t);                        \
         if (unlikely(t_ >= GUEST_TOP)) {                 \
-            predecoded_wild(h, t_);                      \
+            interp_leave_wild(h, t_);                      \
         }                                                \
         next = slot_of(h->engine, t_);                   \
     } while (0)
-
-static _Noreturn __attribute__((noinline, cold)) void
-predecoded_wild(struct hart *h, uint64_t target)
-{
-    h->ip = NULL;
-    h->pc = target;
-    interp_leave(h, EXIT_FETCH, target);
-}
 
 static __attribute__((noinline)) struct slot
 predecode(struct hart *h, const struct slot *at)
@@ -51,12 +43,12 @@ interp_predecoded(struct hart *h, int64_t budget)
 {
     const struct slot *ip = slot_of(h->engine, h->pc < GUEST_TOP ? h->pc : GUEST_TOP);
     if (h->pc >= GUEST_TOP) {
-        predecoded_wild(h, h->pc);
+        interp_leave_wild(h, h->pc);
     }
     for (;;) {
         if (unlikely(h->attention != 0 || budget-- <= 0)) {
             h->ip = ip;
-            interp_leave(h, h->attention != 0 ? EXIT_ATTENTION : EXIT_BUDGET, 0);
+            interp_leave_poll(h);
         }
         struct slot s = slot_read(ip);
         if (unlikely(s.handler == 0)) {

@@ -25,7 +25,7 @@ interp_switch(struct hart *h, int64_t budget)
     for (;;) {
         if (unlikely(h->attention != 0 || budget-- <= 0)) {
             h->pc = pc;
-            interp_leave(h, h->attention != 0 ? EXIT_ATTENTION : EXIT_BUDGET, 0);
+            interp_leave_poll(h);
         }
         struct insn in;
         interp_fetch(h, pc, &in);

@@ -76,15 +76,7 @@ static _Noreturn __attribute__((noinline, cold)) void
 leave_poll(struct hart *h, const struct slot *ip)
 {
     h->ip = ip;
-    interp_leave(h, h->attention != 0 ? EXIT_ATTENTION : EXIT_BUDGET, 0);
-}
-
-static _Noreturn __attribute__((noinline, cold)) void
-leave_wild(struct hart *h, uint64_t target)
-{
-    h->ip = NULL;
-    h->pc = target;
-    interp_leave(h, EXIT_FETCH, target);
+    interp_leave_poll(h);
 }
 
 #define PC V(pc_of(h, ip))
@@ -129,7 +121,7 @@ leave_wild(struct hart *h, uint64_t target)
     do {                                             \
         const uint64_t t_ = U(t);                    \
         if (unlikely(t_ >= GUEST_TOP)) {             \
-            leave_wild(h, t_);                       \
+            interp_leave_wild(h, t_);                       \
         }                                            \
         GO_POLLED(slot_in(h, t_));                   \
     } while (0)
@@ -396,7 +388,7 @@ void
 interp_threaded(struct hart *h, int64_t budget)
 {
     if (h->pc >= GUEST_TOP) {
-        leave_wild(h, h->pc);
+        interp_leave_wild(h, h->pc);
     }
     const struct slot *ip = slot_of(h->engine, h->pc);
     const char *const base = HANDLER_BASE;

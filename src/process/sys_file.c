@@ -105,9 +105,8 @@ sys_statfs(struct task *t, const uint64_t a[6])
 int64_t
 sys_faccessat(struct task *t, const uint64_t a[6])
 {
-    char path[PATH_MAX];
-    int64_t r = get_path(path, a[1]);
-    return r < 0 ? r : vfs_faccessat(t, (int)a[0], path, (int)a[2], 0);
+    const uint64_t without_flags[6] = {a[0], a[1], a[2]};
+    return sys_faccessat2(t, without_flags);
 }
 
 int64_t
@@ -248,9 +247,8 @@ sys_renameat2(struct task *t, const uint64_t a[6])
 int64_t
 sys_fchmodat(struct task *t, const uint64_t a[6])
 {
-    char path[PATH_MAX];
-    int64_t r = get_path(path, a[1]);
-    return r < 0 ? r : vfs_fchmodat(t, (int)a[0], path, (mode_t)a[2], 0);
+    const uint64_t without_flags[6] = {a[0], a[1], a[2]};
+    return sys_fchmodat2(t, without_flags);
 }
 
 int64_t
