@@ -40,6 +40,12 @@ engine_slot_scale(enum engine_kind k)
     return k == ENGINE_PREDECODED || k == ENGINE_THREADED ? SLOT_SCALE : 0;
 }
 
+bool
+engine_counts_instret(enum engine_kind k)
+{
+    return k != ENGINE_THREADED;
+}
+
 struct engine *
 engine_new(const struct engine_config *cfg, struct err *e)
 {

@@ -69,6 +69,9 @@ void engine_free(struct engine *en);
 int engine_kind_by_name(const char *name);
 const char *engine_kind_name(enum engine_kind k);
 
+/* This kind counts in hart->instret what it retires. */
+bool engine_counts_instret(enum engine_kind k);
+
 /* Bytes of decoded form that this kind keeps for each byte of guest code that it has executed; 0 if it keeps none. */
 unsigned engine_slot_scale(enum engine_kind k);
 

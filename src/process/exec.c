@@ -134,6 +134,9 @@ exec_find(struct task *t, int dirfd, const char *path, int flags, struct exec_fo
     for (f->depth = 0;; f->depth++) {
         int64_t fd = open_program(t, f->depth == 0 ? dirfd : AT_FDCWD, name, f->depth == 0 ? flags : 0, f->exe, e);
         if (fd < 0) {
+            if (f->depth > 0) {
+                err_add(e, "%s: the interpreter of its #! line", path);
+            }
             return (int)fd;
         }
         f->fd = (int)fd;
@@ -177,6 +180,18 @@ exec_script_args(const struct exec_found *f, const char *name, char **out)
     }
     out[n++] = (char *)(uintptr_t)name;
     return n;
+}
+
+void
+exec_say_native(struct task *t, const char *name)
+{
+    const struct run_options *o = t->proc->opt;
+    if (o->verbose || o->strace) {
+        char line[PATH_MAX + 100];
+        int n = snprintf(line, sizeof line, "doppel: [%d] %s is no riscv64 program: it runs natively, no option reaches it\n",
+                         t->tid, name);
+        host_syscall(SYS_write, o->log_fd, line, n);
+    }
 }
 
 /* ---- execve ---- */
@@ -291,6 +306,9 @@ execveat_with(struct task *t, struct exec_work *w, int dirfd, gva_t argv, gva_t 
     }
     int64_t env = n;
     n = n < 0 ? n : put_vector(vec, (uint64_t)n, envp, 0);
+    if (n >= 0 && f->native) {
+        exec_say_native(t, name);
+    }
     if (n >= 0) {
         signals_before_execve(t);
         n = f->native ? host_syscall_restartable(t, SYS_execveat, dirfd, w->path, vec + EXEC_ARGS, vec + env, flags)

@@ -186,7 +186,8 @@ map_segment(struct map *m, const Elf64_Phdr *ph, int fd, gva_t bias, bool first,
         static const char zeros[GUEST_PAGE];
         if (mem_end > file_end && PAGE_OFFSET(file_end) != 0 &&
             guest_write(file_end, zeros, zero_from - file_end) != 0 && (prot & PROT_WRITE)) {
-            return err_set(e, -EFAULT, "the file is shorter than its segment at 0x%llx", (unsigned long long)start);
+            err_set(e, 0, "the file is shorter than its segment at 0x%llx", (unsigned long long)start);
+            return -EFAULT;
         }
     }
     if (mem_end > zero_from) {

@@ -15,6 +15,8 @@
 #include <stdio.h>
 #include <sys/mman.h>
 
+#define HART_FIELDS_MAX 64
+
 extern const char __executable_start[], etext[];
 
 static void
@@ -28,10 +30,18 @@ report_state(struct task *t)
 {
     int fd = t->proc->opt->log_fd;
     bool json = t->proc->opt->dump_state == 2;
+    struct field shown[HART_FIELDS_MAX];
+    CHECK(hart_field_count <= HART_FIELDS_MAX);
+    for (size_t i = 0; i < hart_field_count; i++) {
+        shown[i] = hart_fields[i];
+        if (shown[i].offset == offsetof(struct hart, instret) && !engine_counts_instret(t->proc->opt->engine)) {
+            shown[i].since = 0; /* a number that was not counted is none */
+        }
+    }
     if (json) {
         sink(&fd, "{", 1);
     }
-    fields_dump(hart_fields, hart_field_count, &t->hart, json, sink, &fd);
+    fields_dump(shown, hart_field_count, &t->hart, json, sink, &fd);
     if (json) {
         sink(&fd, "}\n", 2);
     }

@@ -72,6 +72,16 @@ say_illegal(struct task *t)
     host_syscall(SYS_write, t->proc->opt->log_fd, line, n);
 }
 
+/* Otherwise a word about it, where the program that was asked for dies of it. Its children's deaths are its own business. */
+static void
+hint_illegal(struct task *t)
+{
+    char line[128];
+    int n = snprintf(line, sizeof line, "doppel: illegal instruction at %#llx; --verbose says which\n",
+                     (unsigned long long)t->hart.pc);
+    host_syscall(SYS_write, t->proc->opt->log_fd, line, n);
+}
+
 /* An access that the host refused, or an address that is nobody's: whose fault, the guest's own map says. */
 static void
 fault(struct task *t, const struct engine_exit *x)
@@ -107,6 +117,8 @@ task_run(struct task *t)
         case EXIT_ILLEGAL:
             if (t->proc->opt->verbose) {
                 say_illegal(t);
+            } else if (t->proc->first_pid == host_syscall(SYS_getpid) && signal_is_fatal(t, SIGILL)) {
+                hint_illegal(t);
             }
             signal_force(t, SIGILL, ILL_ILLOPC, t->hart.pc);
             break;

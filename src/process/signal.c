@@ -452,14 +452,26 @@ signal_deliver(struct task *t)
     }
 }
 
+static bool
+is_handled(struct task *t, int sig)
+{
+    pthread_mutex_lock(&t->sighand->lock);
+    bool handled = t->sighand->actions[sig].handler > 1;
+    pthread_mutex_unlock(&t->sighand->lock);
+    return handled;
+}
+
+bool
+signal_is_fatal(struct task *t, int sig)
+{
+    return !is_handled(t, sig) || (t->sync_mask & SIG_BIT(sig)) != 0;
+}
+
 void
 signal_force_held(struct task *t, const siginfo_t *info, sigset64 frame_mask, sigset64 blocked)
 {
     int sig = info->si_signo;
-    pthread_mutex_lock(&t->sighand->lock);
-    bool handled = t->sighand->actions[sig].handler > 1;
-    pthread_mutex_unlock(&t->sighand->lock);
-    if (!handled || (blocked & SIG_BIT(sig)) != 0) {
+    if (!is_handled(t, sig) || (blocked & SIG_BIT(sig)) != 0) {
         if (t->proc->opt->strace) {
             strace_signal(t, info);
         }

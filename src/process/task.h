@@ -84,6 +84,7 @@ struct process {
     struct map *map;       /* own */
     struct vfs *vfs;       /* own */
     uint64_t nofile;       /* RLIMIT_NOFILE as the guest has set it; the host's is ours */
+    int first_pid;         /* the host process that the command line started; 0 after an execve */
 
     /* set by exec */
     char exe_path[4096]; /* as the guest sees it: what /proc/self/exe shows */
@@ -171,6 +172,7 @@ void exec_work_free(struct task *t);
 void signals_init(struct process *p, struct task *first); /* at start and so after execve: before the first task runs */
 int signals_thread_init(void *alt_stack, size_t size); /* each host thread, before its task runs */
 void signal_deliver(struct task *t); /* hart.attention was seen: clear it, give the guest what has been taken */
+bool signal_is_fatal(struct task *t, int sig); /* the guest would die of such a fault now */
 void signal_force(struct task *t, int sig, int code, uint64_t addr); /* a fault of the guest: deliver now, or die of it */
 _Noreturn void signal_die(struct task *t, int sig);   /* end the process as sig's default action does */
 
