@@ -15,7 +15,7 @@ def calls(path):
     with open(path) as f:
         text = f.read()
     words, at = [], 0
-    text = re.sub(r"/\*.*?\*/", "", text, flags=re.S)
+    text = re.sub(r"/\*.*?\*/|^#.*?$", "", text, flags=re.S | re.M)
     while text[at:].strip():
         m = TOKEN.match(text, at)
         words.append(m.group(1))
@@ -37,17 +37,21 @@ def calls(path):
 
 
 def load(options, more):
-    commands, order = {}, []
+    commands, order, variables = {}, [], []
     for name, a in calls(options):
         if name == "CMD":
             commands[a[0]] = {"args": a[1], "help": a[2], "options": [], "more": ""}
             order.append(a[0])
+    valued = {}
     for name, a in calls(options):
         if name == "OPT":
             commands[a[0]]["options"].append(a[2:])
+            valued[a[0], a[1]] = a[3], a[4]
+        elif name == "ENV":
+            variables.append((a[2],) + valued[a[0], a[1]])
     for name, a in calls(more):
         commands[a[0]]["more"] = a[1]
-    return [(n, commands[n]) for n in order]
+    return [(n, commands[n]) for n in order], variables
 
 
 def roff(text):
@@ -79,6 +83,11 @@ def man_command(name, c):
     return "\n".join(out)
 
 
+def man_variables(variables):
+    return "\n".join(".TP 22\n\\fB%s\\fR\n\\fB\\-\\-%s\\fR%s" % (roff(v), roff(o), "=\\fIvalue\\fR" if value else "")
+                     for v, o, value in variables)
+
+
 def bash(commands):
     print("# bash completion for doppel, made by cli-docs.py\n_doppel()\n{")
     print('    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words=\n    COMPREPLY=()')
@@ -95,11 +104,15 @@ def bash(commands):
     print('    esac\n    case ${COMPREPLY[0]-} in *=) compopt -o nospace ;; esac\n}\ncomplete -o filenames -F _doppel doppel')
 
 
-commands = load(sys.argv[2], sys.argv[3])
+commands, variables = load(sys.argv[2], sys.argv[3])
 if sys.argv[1] == "bash":
     bash(commands)
 else:
     with open(sys.argv[4]) as f:
         page = f.read()
     page = page[page.index(".TH"):]
-    print(page.replace("@VERSION@", sys.argv[5]).replace("@COMMANDS@", "\n".join(man_command(*c) for c in commands)), end="")
+    parts = {"@VERSION@": sys.argv[5], "@COMMANDS@": "\n".join(man_command(*c) for c in commands),
+             "@VARIABLES@": man_variables(variables)}
+    for mark, text in parts.items():
+        page = page.replace(mark, text)
+    print(page, end="")

@@ -19,27 +19,18 @@ enum {
 
 enum cmd_id {
 #define CMD(name, args, help) CMD_##name,
-#define OPT(cmd, id, short_name, long_name, value, help)
 #include "cli/options.def"
-#undef CMD
-#undef OPT
     CMD_COUNT,
 };
 
 enum opt_id {
-#define CMD(name, args, help)
 #define OPT(cmd, id, short_name, long_name, value, help) OPT_##cmd##_##id,
 #include "cli/options.def"
-#undef CMD
-#undef OPT
     OPT_COUNT,
 };
 
 #define CMD(name, args, help) int cmd_##name(int argc, char **argv);
-#define OPT(cmd, id, short_name, long_name, value, help)
 #include "cli/options.def"
-#undef CMD
-#undef OPT
 
 /* cmd_run.c: called by binfmt_misc; and as the program that an execve of the guest's asked for (process/exec.h). */
 int run_binfmt(int argc, char **argv);
@@ -56,11 +47,16 @@ struct opts {
     int next;          /* the first argument not yet taken */
     const char *value; /* of the option just returned; NULL if it takes none */
     const char *rest;  /* inside a cluster of short options */
+    const char *shown; /* how the option just returned is spelled: "--cpu", "DOPPEL_CPU" */
+    unsigned vars;     /* environment variables looked at */
 };
 
 /* The next option (enum opt_id); OPTS_END when arguments begin; OPTS_ERROR after a message on stderr. */
 enum { OPTS_END = -1, OPTS_ERROR = -2 };
 int opts_next(struct opts *o);
+
+/* The next option that the environment asks for, or OPTS_END; a walk of its own. Only ENV rows count, and not under AT_SECURE. */
+int opts_next_env(struct opts *o);
 
 /* "doppel CMD: message", one line on stderr. Returns EXIT_DOPPEL. */
 int cli_error(enum cmd_id cmd, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -113,6 +113,29 @@ struct options {
     uint64_t base;
 };
 
+/* The digits of a hexadecimal number, however many, 0x before them or not. */
+static const char *
+hex_digits(const char *s)
+{
+    return s + (strncmp(s, "0x", 2) == 0 ? 2 : 0);
+}
+
+static bool
+looks_hex(const char *s)
+{
+    const char *digits = hex_digits(s);
+    return *digits != 0 && digits[strspn(digits, "0123456789abcdefABCDEF")] == 0;
+}
+
+/* Is it one instruction: 4 digits or 8? */
+static bool
+is_hex(const char *s, uint32_t *w)
+{
+    size_t n = strlen(hex_digits(s));
+    *w = (uint32_t)strtoul(s, NULL, 16);
+    return looks_hex(s) && (n == 4 || n == 8);
+}
+
 static int
 disasm_file(const char *path, const struct options *o, struct listing *l)
 {
@@ -123,6 +146,10 @@ disasm_file(const char *path, const struct options *o, struct listing *l)
     int status = EXIT_DOPPEL;
 
     int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT && looks_hex(path)) {
+        cli_error(CMD_disasm, "%s: no such file, and a word has 4 or 8 hexadecimal digits", path);
+        goto close_fd;
+    }
     if (fd < 0 || fstat(fd, &st) < 0) {
         cli_error(CMD_disasm, "%s: %s", path, strerror(errno));
         goto close_fd;
@@ -164,16 +191,6 @@ close_fd:
     return status;
 }
 
-/* Is it one instruction in hexadecimal: 4 digits or 8, 0x before them or not? */
-static bool
-is_hex(const char *s, uint32_t *w)
-{
-    const char *digits = s + (strncmp(s, "0x", 2) == 0 ? 2 : 0);
-    size_t n = strlen(digits);
-    *w = (uint32_t)strtoul(digits, NULL, 16);
-    return (n == 4 || n == 8) && strspn(digits, "0123456789abcdefABCDEF") == n;
-}
-
 int
 cmd_disasm(int argc, char **argv)
 {
@@ -209,12 +226,14 @@ cmd_disasm(int argc, char **argv)
     }
     uint32_t w;
     if (!how.raw && is_hex(argv[o.next], &w)) {
+        for (int i = o.next; i < argc; i++) { /* all or nothing */
+            if (!is_hex(argv[i], &w)) {
+                return cli_error(CMD_disasm, "%s is not a word of 4 or 8 hexadecimal digits", argv[i]);
+            }
+        }
         for (int i = o.next; i < argc; i++) {
             char text[ISA_DISASM_MAX];
-            if (!is_hex(argv[i], &w)) {
-                return cli_error(CMD_disasm, "%s is not a word of 4 or 8 hexadecimal digits",
-                                 argv[i]);
-            }
+            is_hex(argv[i], &w);
             unsigned len = isa_disasm(w, how.base, ISA_ALL, text);
             printf("%8" PRIx64 ":\t%0*" PRIx32 "%*s\t%s\n", how.base, (int)len * 2,
                    len == 2 ? w & 0xffff : w, 20 - (int)len * 2, "", text);

@@ -267,7 +267,8 @@ cmd_isa(int argc, char **argv)
         }
     }
     if (o.next != argc) {
-        return cli_error(CMD_isa, "unexpected argument %s", argv[o.next]);
+        return cli_error(CMD_isa, "unexpected argument %s; for one extension: doppel isa --ext %s", argv[o.next],
+                         argv[o.next]);
     }
     if (supposed != NULL) {
         return suppose(supposed);
@@ -289,7 +290,7 @@ cmd_isa(int argc, char **argv)
         return 0;
     }
     if ((csrs ? list_csrs(only, false) : list_insns(only, false)) == 0) {
-        return cli_error(CMD_isa, "nothing belongs to extension %s", only);
+        return cli_error(CMD_isa, "%s: no extension that has any; doppel isa names them", only);
     }
     if (only == NULL) {
         theorem(&real, false);

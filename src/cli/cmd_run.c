@@ -1,14 +1,15 @@
 /*
  * cmd_run.c - doppel run [OPTION]… [--] PROGRAM [ARG]…
  *
- * Also what doppel does when it is called by another name, or by binfmt_misc: options then come from DOPPEL_* variables
- * (DOPPEL_CPU, DOPPEL_SYSROOT, …: an option's long name). Under AT_SECURE neither counts.
+ * Also what doppel does when it is called by another name, or by binfmt_misc: options then come from the DOPPEL_*
+ * variables of options.def. Under AT_SECURE neither counts.
  *
  * Exit status: the program's; or it dies of the program's signal; 125 doppel failed, 126 PROGRAM cannot be executed, 127
  * there is none.
  */
 #include "cli/cli.h"
 #include "cli/cpu_model.h"
+#include "cli/run_env.h"
 
 #include "base/check.h"
 #include "process/exec.h"
@@ -16,6 +17,7 @@
 #include "process/report.h"
 #include "process/vfs.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -33,6 +35,9 @@ extern char **environ;
 #define DEFAULT_SYSROOT "/usr/riscv64-linux-gnu"
 #define DEFAULT_RELEASE "6.12.0-doppel"
 #define MAX_BINDS       64
+#define STACK_MIN       (UINT64_C(128) << 10) /* what Linux maps of a stack from the beginning */
+#define RELEASE_MAX     64 /* of struct utsname, less the NUL */
+#define PASSWD_MAX      ((size_t)1 << 20)
 
 /* AddressSanitizer's shadow takes the low addresses. */
 #if defined(__SANITIZE_ADDRESS__)
@@ -50,61 +55,25 @@ struct run {
     struct run_options opt;
     struct vfs_config vfs;
     struct vfs_bind binds[MAX_BINDS];
+    struct run_env env; /* the guest's */
     const char *argv0;
-    const char *cpu;
-    char **env; /* own: the guest's environment; the strings are others' */
-    size_t nenv;
+    const char *option; /* the one being taken, or the variable that stands for it: for messages */
+    const char *cpu, *cpu_option;
+    uint64_t given; /* bit: enum opt_id, of the command line and not of the environment */
     bool stop; /* --help, --version */
 };
-
-/* ---- the environment ---- */
+static_assert(OPT_run_help < 64, "struct run's bits");
 
 static bool
-names_var(const char *entry, const char *name, size_t n)
+is_given(const struct run *r, enum opt_id id)
 {
-    return strncmp(entry, name, n) == 0 && (entry[n] == '=' || entry[n] == 0);
-}
-
-static void
-env_unset(struct run *r, const char *name)
-{
-    size_t n = strcspn(name, "="), to = 0;
-    for (size_t i = 0; i < r->nenv; i++) {
-        if (!names_var(r->env[i], name, n)) {
-            r->env[to++] = r->env[i];
-        }
-    }
-    r->nenv = to;
-    r->env[to] = NULL;
-}
-
-static void
-env_set(struct run *r, const char *entry)
-{
-    env_unset(r, entry);
-    if (strchr(entry, '=') != NULL) {
-        r->env = realloc(r->env, (r->nenv + 2) * sizeof *r->env);
-        CHECK(r->env != NULL);
-        r->env[r->nenv++] = (char *)(uintptr_t)entry;
-        r->env[r->nenv] = NULL;
-    }
-}
-
-static void
-env_init(struct run *r)
-{
-    while (environ[r->nenv] != NULL) {
-        r->nenv++;
-    }
-    r->env = malloc((r->nenv + 1) * sizeof *r->env);
-    CHECK(r->env != NULL);
-    memcpy(r->env, environ, (r->nenv + 1) * sizeof *r->env);
+    return r->given >> id & 1;
 }
 
 /* ---- options ---- */
 
 static int
-parse_number(const char *what, const char *text, uint64_t *v)
+parse_number(const struct run *r, const char *text, uint64_t *v)
 {
     char *end;
     errno = 0;
@@ -112,7 +81,7 @@ parse_number(const char *what, const char *text, uint64_t *v)
     unsigned shift = *end == 'K' || *end == 'k' ? 10 : *end == 'M' || *end == 'm' ? 20 : *end == 'G' || *end == 'g' ? 30 : 0;
     end += shift != 0;
     if (errno != 0 || end == text || *end != 0 || !isdigit((unsigned char)*text) || *v << shift >> shift != *v) {
-        return cli_error(CMD_run, "%s: not a number: %s", what, text);
+        return cli_error(CMD_run, "%s: not a number: %s", r->option, text);
     }
     *v <<= shift;
     return 0;
@@ -123,7 +92,7 @@ parse_bind(struct run *r, char *text)
 {
     char *guest = strchr(text, ':'), *mode = guest != NULL ? strchr(guest + 1, ':') : NULL;
     if (guest == NULL || (mode != NULL && strcmp(mode, ":ro") != 0) || r->vfs.nbinds == MAX_BINDS) {
-        return cli_error(CMD_run, "--bind: HOST:GUEST[:ro], at most %d times: %s", MAX_BINDS, text);
+        return cli_error(CMD_run, "%s: HOST:GUEST[:ro], at most %d times: %s", r->option, MAX_BINDS, text);
     }
     *guest++ = 0;
     if (mode != NULL) {
@@ -142,7 +111,7 @@ parse_user(struct run *r, const char *text)
         gid = strtoul(end + 1, &end, 10);
     }
     if (!isdigit((unsigned char)*text) || *end != 0 || uid >= UINT32_MAX || gid >= UINT32_MAX) {
-        return cli_error(CMD_run, "--user: UID[:GID] in numbers: %s", text);
+        return cli_error(CMD_run, "%s: UID[:GID] in numbers: %s", r->option, text);
     }
     r->vfs.uid = (uint32_t)uid;
     r->vfs.gid = (uint32_t)gid;
@@ -159,7 +128,34 @@ parse_vfs(struct run *r, const char *text)
             return 0;
         }
     }
-    return cli_error(CMD_run, "--vfs: auto, kernel or user: %s", text);
+    return cli_error(CMD_run, "%s: auto, kernel or user: %s", r->option, text);
+}
+
+static int
+parse_stack(struct run *r, const char *text)
+{
+    struct rlimit rl;
+    int err = parse_number(r, text, &r->opt.stack_bytes);
+    getrlimit(RLIMIT_STACK, &rl);
+    if (err == 0 && r->opt.stack_bytes < STACK_MIN) {
+        err = cli_error(CMD_run, "%s: at least %lluK: %s", r->option, (unsigned long long)STACK_MIN >> 10, text);
+    } else if (err == 0 && r->opt.stack_bytes > rl.rlim_max) {
+        err = cli_error(CMD_run, "%s: more than the hard limit (ulimit -Hs): %s", r->option, text);
+    }
+    return err;
+}
+
+static int
+parse_edit(struct run *r, const char *text)
+{
+    return run_env_edit(&r->env, text) ? 0 : cli_error(CMD_run, "%s: a variable has to have a name: '%s'", r->option, text);
+}
+
+static int
+parse_unset(struct run *r, const char *text)
+{
+    return strchr(text, '=') == NULL ? parse_edit(r, text)
+                                     : cli_error(CMD_run, "%s: the name of a variable: %s", r->option, text);
 }
 
 /* One option; `v` is its value, writable and ours for good. 0, or an exit status after a message. */
@@ -168,6 +164,9 @@ take_option(struct run *r, enum opt_id id, char *v)
 {
     uint64_t n;
     int kind, err;
+    if ((id == OPT_run_root || id == OPT_run_cwd || id == OPT_run_cpu || id == OPT_run_engine) && *v == 0) {
+        return cli_error(CMD_run, "%s: its value is empty", r->option);
+    }
     switch (id) {
     case OPT_run_root:
         r->vfs.root = v;
@@ -188,33 +187,35 @@ take_option(struct run *r, enum opt_id id, char *v)
     case OPT_run_vfs:
         return parse_vfs(r, v);
     case OPT_run_set:
-        env_set(r, v);
-        return 0;
+        return parse_edit(r, v);
     case OPT_run_unset:
-        env_unset(r, v);
-        return 0;
+        return parse_unset(r, v);
     case OPT_run_argv0:
         r->argv0 = v;
         return 0;
     case OPT_run_stack:
-        return parse_number("--stack", v, &r->opt.stack_bytes);
+        return parse_stack(r, v);
     case OPT_run_cpu:
         r->cpu = v;
+        r->cpu_option = r->option;
         return 0;
     case OPT_run_engine:
         kind = engine_kind_by_name(v);
         if (kind < 0) {
-            return cli_error(CMD_run, "--engine: switch, indirect, predecoded or threaded: %s", v);
+            return cli_error(CMD_run, "%s: switch, indirect, predecoded or threaded: %s", r->option, v);
         }
         r->opt.engine = (enum engine_kind)kind;
         return 0;
     case OPT_run_uname:
+        if (*v == 0 || strlen(v) > RELEASE_MAX) {
+            return cli_error(CMD_run, "%s: a release has 1 to %d characters: '%s'", r->option, RELEASE_MAX, v);
+        }
         r->opt.uname_release = v;
         return 0;
     case OPT_run_guest_base:
-        err = parse_number("--guest-base", v, &n);
+        err = parse_number(r, v, &n);
         if (err == 0 && (n % GUEST_PAGE != 0 || n > (UINT64_C(1) << 46))) {
-            err = cli_error(CMD_run, "--guest-base: a multiple of 4096, at most 2^46: %s", v);
+            err = cli_error(CMD_run, "%s: a multiple of 4096, at most 2^46: %s", r->option, v);
         }
         r->opt.guest_base = n;
         return err;
@@ -226,7 +227,7 @@ take_option(struct run *r, enum opt_id id, char *v)
         return 0;
     case OPT_run_dump_state:
         if (v != NULL && strcmp(v, "json") != 0) {
-            return cli_error(CMD_run, "--dump-state: json or nothing: %s", v);
+            return cli_error(CMD_run, "%s: json or nothing: %s", r->option, v);
         }
         r->opt.dump_state = v != NULL ? 2 : 1;
         return 0;
@@ -243,29 +244,56 @@ take_option(struct run *r, enum opt_id id, char *v)
     }
 }
 
-/* DOPPEL_*: those that are for the user to set once, not for one program. */
+/* The variables that stand for options. What has no meaning for this program is not asked of it, unlike an option. */
 static int
 take_environment(struct run *r)
 {
+    struct opts o = {.cmd = CMD_run};
+    int err = 0;
+    for (int id; err == 0 && (id = opts_next_env(&o)) >= 0;) {
+        r->option = o.shown;
+        err = take_option(r, (enum opt_id)id, (char *)(uintptr_t)o.value);
+    }
+    return err;
+}
+
+/* The command line's. 0 and the index of PROGRAM; or an exit status after a message, or with r->stop. */
+static int
+take_options(struct run *r, int argc, char **argv, int *program)
+{
+    struct opts o = {.cmd = CMD_run, .argc = argc, .argv = argv, .next = 1};
+    int id, err = 0;
+    while (err == 0 && !r->stop && (id = opts_next(&o)) != OPTS_END) {
+        if (id == OPTS_ERROR) {
+            return EXIT_DOPPEL;
+        }
+        r->given |= UINT64_C(1) << id;
+        r->option = o.shown;
+        err = take_option(r, (enum opt_id)id, (char *)(uintptr_t)o.value);
+    }
+    *program = o.next;
+    return err;
+}
+
+/* An option that would be without effect is a mistake of somebody's. */
+static int
+check_together(const struct run *r)
+{
     static const struct {
-        const char *name;
         enum opt_id id;
-    } vars[] = {{"DOPPEL_CPU", OPT_run_cpu},         {"DOPPEL_SYSROOT", OPT_run_sysroot},
-                {"DOPPEL_ENGINE", OPT_run_engine},   {"DOPPEL_UNAME", OPT_run_uname},
-                {"DOPPEL_STACK", OPT_run_stack},     {"DOPPEL_GUEST_BASE", OPT_run_guest_base},
-                {"DOPPEL_STRACE", OPT_run_strace},   {"DOPPEL_VERBOSE", OPT_run_verbose},
-                {"DOPPEL_ROOT", OPT_run_root},       {"DOPPEL_FAKE_ROOT", OPT_run_fake_root},
-                {"DOPPEL_VFS", OPT_run_vfs},         {"DOPPEL_ARGV0", OPT_run_argv0}};
-    for (unsigned i = 0; i < ARRAY_LEN(vars); i++) {
-        char *v = getenv(vars[i].name);
-        bool is_flag = vars[i].id == OPT_run_strace || vars[i].id == OPT_run_verbose || vars[i].id == OPT_run_fake_root;
-        if (v == NULL || *v == 0 || (is_flag && strcmp(v, "0") == 0)) {
-            continue;
+        const char *text;
+    } of_root[] = {{OPT_run_bind, "--bind: needs --root: without it the program sees the host's files"},
+                   {OPT_run_vfs, "--vfs: needs --root: without it the host resolves paths"}};
+    for (unsigned i = 0; i < ARRAY_LEN(of_root); i++) {
+        if (is_given(r, of_root[i].id) && r->vfs.root == NULL) {
+            return cli_error(CMD_run, "%s", of_root[i].text);
         }
-        int err = take_option(r, vars[i].id, v);
-        if (err != 0) {
-            return err;
-        }
+    }
+    if (is_given(r, OPT_run_sysroot) && r->vfs.root != NULL) {
+        return cli_error(CMD_run, "--sysroot: not with --root, which is where all files are looked for");
+    }
+    if (is_given(r, OPT_run_user) && !r->vfs.fake_root) {
+        return cli_error(CMD_run, "--user: needs --fake-root: otherwise the program is you");
     }
     return 0;
 }
@@ -299,10 +327,7 @@ find_program(struct run *r, struct task *t, const char *name, char path[PATH_MAX
     if (err != -ENOENT || strchr(name, '/') != NULL) {
         return err;
     }
-    const char *dirs = NULL;
-    for (size_t i = 0; i < r->nenv; i++) {
-        dirs = names_var(r->env[i], "PATH", 4) && r->env[i][4] == '=' ? r->env[i] + 5 : dirs;
-    }
+    const char *dirs = run_env_get(&r->env, "PATH");
     while (dirs != NULL && *dirs != 0) {
         size_t n = strcspn(dirs, ":");
         if (n > 0 && snprintf(path, PATH_MAX, "%.*s/%s", (int)n, dirs, name) < PATH_MAX &&
@@ -311,7 +336,28 @@ find_program(struct run *r, struct task *t, const char *name, char path[PATH_MAX
         }
         dirs += n + (dirs[n] == ':');
     }
+    err_set(e, 0, "%s: not here, and not in PATH", name);
     return err;
+}
+
+/* The guest's environment, for the first program: run_env.h. */
+static void
+make_environment(struct run *r, struct task *t)
+{
+    if (r->vfs.root == NULL) {
+        run_env_inherit(&r->env, environ);
+        return;
+    }
+    const struct fake_ids *ids = fakeroot_ids(t);
+    char *passwd = calloc(1, PASSWD_MAX + 1);
+    CHECK(passwd != NULL);
+    int fd = (int)vfs_openat(t, AT_FDCWD, "/etc/passwd", O_RDONLY | O_NONBLOCK, 0);
+    if (fd >= 0) {
+        elf_read_fd(&fd, passwd, PASSWD_MAX, 0);
+        close(fd);
+    }
+    run_env_contain(&r->env, environ, ids != NULL ? ids->uid[FAKE_REAL] : getuid(), passwd);
+    free(passwd);
 }
 
 /* Run argv[0] with its arguments. The exit status, unless the guest has ended the process. */
@@ -319,15 +365,14 @@ static int
 start(struct run *r, int argc, char **argv)
 {
     struct err e = {.text = ""};
-    struct exec_start s = {.envp = r->env};
-    const char *cpu = r->cpu != NULL ? r->cpu : "max";
-    if (cpu_model_parse(cpu, &r->opt.exts, &e) != 0) {
-        return cli_error(CMD_run, "--cpu: %s", e.text);
+    struct exec_start s = {.argv = NULL};
+    if (cpu_model_parse(r->cpu != NULL ? r->cpu : "max", &r->opt.exts, &e) != 0) {
+        return cli_error(CMD_run, "%s: %s", r->cpu_option, e.text);
     }
     if (r->opt.stack_bytes != 0) {
         struct rlimit rl;
         getrlimit(RLIMIT_STACK, &rl);
-        rl.rlim_cur = r->opt.stack_bytes < rl.rlim_max ? r->opt.stack_bytes : rl.rlim_max;
+        rl.rlim_cur = r->opt.stack_bytes;
         setrlimit(RLIMIT_STACK, &rl);
     }
     take_limits(&s);
@@ -343,16 +388,21 @@ start(struct run *r, int argc, char **argv)
     r->opt.self_fd = r->opt.self_fd >= 0 ? vfs_fd_hide(vfs, r->opt.self_fd) : -1;
     r->opt.log_fd = log >= 0 ? vfs_fd_hide(vfs, log) : -1;
     struct task *t = process_new(&r->opt, vfs);
+    if (t != NULL) {
+        t->proc->first_pid = getpid();
+    }
     struct elf_image *im = mmap(NULL, sizeof *im, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (t == NULL || im == MAP_FAILED) {
         return cli_error(CMD_run, "no memory");
     }
+    make_environment(r, t);
 
     static struct exec_found found;
     char path[PATH_MAX];
     int err = find_program(r, t, argv[0], path, &found, im, &e);
     if (err != 0) {
-        cli_error(CMD_run, "%s", e.text);
+        bool where = err == -ENOENT && im->has_interp && r->vfs.root == NULL; /* it is there, its interpreter is not */
+        cli_error(CMD_run, "%s%s", e.text, where ? "; --root DIR or -L DIR says where such files are" : "");
         return err == -ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_EXECUTE;
     }
     char **args = malloc(((size_t)argc + 2 * EXEC_MAX_SCRIPT + 2) * sizeof *args);
@@ -365,7 +415,8 @@ start(struct run *r, int argc, char **argv)
     }
     memcpy(args + n, argv + 1, (size_t)argc * sizeof *args); /* with its NULL */
     if (found.native) {
-        execve(path, args, r->env);
+        exec_say_native(t, path);
+        execve(path, args, r->env.v);
         cli_error(CMD_run, "%s: %s", path, strerror(errno));
         return EXIT_CANNOT_EXECUTE;
     }
@@ -373,6 +424,7 @@ start(struct run *r, int argc, char **argv)
     s.exe = found.exe;
     s.fd = found.fd;
     s.argv = args;
+    s.envp = r->env.v;
     s.execfn = path;
     r->opt.secure = getauxval(AT_SECURE) != 0;
     r->opt.secure |= fakeroot_exec(t, found.fd, false);
@@ -394,7 +446,6 @@ defaults(struct run *r)
     r->opt.uname_release = DEFAULT_RELEASE;
     r->opt.sysroot = DEFAULT_SYSROOT;
     r->vfs.uid = r->vfs.gid = (uint32_t)-1;
-    env_init(r);
 }
 
 int
@@ -403,22 +454,24 @@ cmd_run(int argc, char **argv)
     static struct run r; /* the guest's process refers to it to its end */
     defaults(&r);
     bool secure = getauxval(AT_SECURE) != 0;
-    int err = secure ? 0 : take_environment(&r);
-    struct opts o = {.cmd = CMD_run, .argc = argc, .argv = argv, .next = 1};
-    int id = secure ? OPTS_END : OPTS_ERROR;
-    while (err == 0 && !r.stop && !secure && (id = opts_next(&o)) >= 0) {
-        err = take_option(&r, (enum opt_id)id, (char *)(uintptr_t)o.value);
+    int program = 1, err = secure ? 0 : take_environment(&r);
+    if (err == 0 && !secure) {
+        err = take_options(&r, argc, argv, &program);
+    }
+    if (err == 0 && !r.stop) {
+        err = check_together(&r);
     }
     if (err != 0 || r.stop) {
         return err;
     }
-    if (id != OPTS_END) {
-        return EXIT_DOPPEL;
-    }
-    if (o.next >= argc) {
+    if (program >= argc) {
         return cli_error(CMD_run, "no PROGRAM; see `doppel help run`");
     }
-    return start(&r, argc - o.next, argv + o.next);
+    if (argv[program][0] == 0) {
+        cli_error(CMD_run, "the name of PROGRAM is empty");
+        return EXIT_NOT_FOUND;
+    }
+    return start(&r, argc - program, argv + program);
 }
 
 int

@@ -75,7 +75,7 @@ toggle(const char *word, size_t n, ext_set *exts, struct err *e)
     }
     ext_set set = feature(name, name_len);
     if (set == 0) {
-        return err_set(e, 0, "no extension %.*s for programs", (int)name_len, name);
+        return err_set(e, 0, "%.*s: no extension that a program could use", (int)name_len, name);
     }
     *exts = on ? isa_ext_close(*exts | set) : without(*exts, set);
     return 0;
@@ -90,7 +90,8 @@ cpu_model_parse(const char *text, ext_set *exts, struct err *e)
         i++;
     }
     if (i == ARRAY_LEN(models)) {
-        return err_set(e, 0, "no model %.*s: rva20u64, rva22u64, max", (int)n, text);
+        return err_set(e, 0, "%.*s: no such model; there are rva20u64, rva22u64 and max, and ,zba=off or ,+zacas "
+                             "after them", (int)n, text);
     }
     *exts = models[i].exts;
     for (text += n; *text == ','; text += n) {

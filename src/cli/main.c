@@ -15,10 +15,7 @@ static const struct {
     int (*run)(int argc, char **argv);
 } cmds_[] = {
 #define CMD(name, args, help) {#name, help, cmd_##name},
-#define OPT(cmd, id, short_name, long_name, value, help)
 #include "cli/options.def"
-#undef CMD
-#undef OPT
 };
 
 static int
@@ -55,6 +52,9 @@ cmd_help(int argc, char **argv)
     if (argc < 2) {
         usage();
         return 0;
+    }
+    if (argc > 2) {
+        return cli_error(CMD_help, "one command at a time: unexpected argument %s", argv[2]);
     }
     int i = find(argv[1]);
     if (i < 0) {

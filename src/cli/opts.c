@@ -9,29 +9,34 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 
 static const struct {
     const char *name, *args, *help;
 } cmds_[] = {
 #define CMD(name, args, help) {#name, args, help},
-#define OPT(cmd, id, short_name, long_name, value, help)
 #include "cli/options.def"
-#undef CMD
-#undef OPT
 };
 
 static const struct opt {
     enum cmd_id cmd;
     char short_name;
     const char *long_name, *value, *help;
+    const char *shown; /* spelled out */
 } opts_[] = {
-#define CMD(name, args, help)
-#define OPT(cmd, id, short_name, long_name, value, help) {CMD_##cmd, short_name, long_name, value, help},
+#define OPT(cmd, id, short_name, long_name, value, help) {CMD_##cmd, short_name, long_name, value, help, "--" long_name},
 #include "cli/options.def"
-#undef CMD
-#undef OPT
     {CMD_COUNT, 0, NULL, NULL, NULL}, /* so that the table is never empty */
+};
+
+static const struct {
+    enum opt_id id;
+    const char *name;
+} vars_[] = {
+#define ENV(cmd, id, variable) {OPT_##cmd##_##id, variable},
+#include "cli/options.def"
 };
 
 static const char *const texts_[CMD_COUNT] = {
@@ -52,10 +57,22 @@ cli_error(enum cmd_id cmd, const char *fmt, ...)
     return EXIT_DOPPEL;
 }
 
+/* How wide a terminal shows UTF-8 text of ours. */
+static int
+columns(const char *s)
+{
+    int n = 0;
+    for (; *s != 0; s++) {
+        n += (*s & 0xc0) != 0x80;
+    }
+    return n;
+}
+
 void
 cli_usage(enum cmd_id cmd)
 {
-    printf("usage: doppel %s %s\n%s\n", cmds_[cmd].name, cmds_[cmd].args, cmds_[cmd].help);
+    printf("usage: doppel %s%s%s\n%s\n", cmds_[cmd].name, cmds_[cmd].args[0] != 0 ? " " : "", cmds_[cmd].args,
+           cmds_[cmd].help);
     for (const struct opt *p = opts_; p->cmd != CMD_COUNT; p++) {
         if (p->cmd != cmd) {
             continue;
@@ -69,7 +86,7 @@ cli_usage(enum cmd_id cmd)
         }
         bool optional = p->value && p->value[0] == '[';
         snprintf(left + n, sizeof left - (size_t)n, "%s%s", optional ? "[=" : "", p->value ? p->value + optional : "");
-        printf("%-30s %s\n", left, p->help);
+        printf("%s%*s %s\n", left, columns(left) < 30 ? 30 - columns(left) : 0, "", p->help);
     }
     if (texts_[cmd] != NULL) {
         fputs(texts_[cmd], stdout);
@@ -81,6 +98,7 @@ static int
 take(struct opts *o, int i, const char *shown, const char *attached)
 {
     o->value = NULL;
+    o->shown = opts_[i].shown;
     if (opts_[i].value == NULL) {
         if (attached != NULL) {
             cli_error(o->cmd, "%s takes no value", shown);
@@ -161,4 +179,20 @@ opts_next(struct opts *o)
     }
     o->rest = name;
     return next_short(o);
+}
+
+int
+opts_next_env(struct opts *o)
+{
+    while (o->vars < ARRAY_LEN(vars_) && !getauxval(AT_SECURE)) {
+        unsigned k = o->vars++;
+        const struct opt *p = &opts_[vars_[k].id];
+        const char *v = getenv(vars_[k].name);
+        if (p->cmd == o->cmd && v != NULL && *v != 0 && (p->value != NULL || strcmp(v, "0") != 0)) {
+            o->value = p->value != NULL ? v : NULL;
+            o->shown = vars_[k].name;
+            return (int)vars_[k].id;
+        }
+    }
+    return OPTS_END;
 }

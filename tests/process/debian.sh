@@ -47,7 +47,7 @@ checks() {
 	i=0 bad=0
 	while [ $i -lt "$rounds" ]; do
 		i=$((i + 1))
-		user python3 "$guests/bench-user.py" --run "$D run --root {root} --fake-root" --bench "$WORK/bench" --log "$OUT/checks.log" "$WORK/rv" "$@" >"$OUT/round" 2>&1 || :
+		user python3 "$guests/bench-user.py" --run "$D run --root {root} --fake-root -E HOME=/tmp" --bench "$WORK/bench" --log "$OUT/checks.log" "$WORK/rv" "$@" >"$OUT/round" 2>&1 || :
 		cat "$OUT/round"
 		awk -v i=$i 'NR > 1 && NF > 4 { print ($5 == "ok" ? "ok " : "not ok ") $1 ", round " i }' "$OUT/round"
 		grep -q ' ok ' "$OUT/round" || { echo "not ok round $i"; bad=1; }
