@@ -40,18 +40,23 @@ need_bench_data() {
 	[ -s "$WORK/bench/data.tar" ] || { tail -n 5 "$OUT/data.log"; echo "not ok data for the checks"; exit 1; }
 }
 
-# checks ROUNDS NAME...: work.sh's checks in the root, each a case
+# checks ROUNDS NAME...: work.sh's checks in the root, each a case. A round that this doppel passed is not run again.
 checks() {
 	rounds=$1; shift
 	need_root; need_bench_data
-	i=0 bad=0
+	i=0 bad=0 this=$(cksum <"$D")
 	while [ $i -lt "$rounds" ]; do
-		i=$((i + 1))
-		user python3 "$guests/bench-user.py" --run "$D run --root {root} --fake-root -E HOME=/tmp" --bench "$WORK/bench" --log "$OUT/checks.log" "$WORK/rv" "$@" >"$OUT/round" 2>&1 || :
-		cat "$OUT/round"
-		awk -v i=$i 'NR > 1 && NF > 4 { print ($5 == "ok" ? "ok " : "not ok ") $1 ", round " i }' "$OUT/round"
-		grep -q ' ok ' "$OUT/round" || { echo "not ok round $i"; bad=1; }
-		! tail -n +2 "$OUT/round" | grep -qvE '^[^ ]+ +[0-9. ]+ok( |$)' || bad=1
+		i=$((i + 1)) round=$OUT/round-$i
+		if [ "$(cat "$round.passed" 2>/dev/null)" = "$this" ]; then
+			echo "round $i passed earlier"
+		else
+			rm -f "$round.passed"
+			user python3 "$guests/bench-user.py" --run "$D run --root {root} --fake-root -E HOME=/tmp" --bench "$WORK/bench" --log "$WORK/checks.log" "$WORK/rv" "$@" >"$round" 2>&1 &&
+				echo "$this" >"$round.passed" || :
+			cat "$round"
+		fi
+		awk -v i=$i '$2 ~ /^[0-9.]+$/ && NF > 4 { print ($5 == "ok" ? "ok " : "not ok ") $1 ", round " i }' "$round"
+		[ -e "$round.passed" ] || { echo "not ok round $i"; bad=1; }
 	done
 	return $bad
 }
