@@ -7,6 +7,8 @@
 #include "cli/cli.h"
 #include "cli/root_impl.h"
 
+#include "base/nondet.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -271,7 +273,8 @@ parse(struct root_job *job, int argc, char **argv)
 int
 cmd_root(int argc, char **argv)
 {
-    struct root_job job = {.suite = "trixie", .keyring = default_keyring(), .state_fd = -1};
+    uint64_t said_ns = nondet_mono_ns();
+    struct root_job job = {.suite = "trixie", .keyring = default_keyring(), .state_fd = -1, .said_ns = &said_ns};
     job.packages = calloc((size_t)argc + 1, sizeof *job.packages);
     if (job.packages == NULL) {
         return cli_error(CMD_root, "out of memory");

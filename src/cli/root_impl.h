@@ -39,6 +39,7 @@ struct root_job {
     bool allow_expired;  /* --allow-expired: Release's Valid-Until may have passed */
     bool first_stage;    /* --foreign: stop before the second stage */
     bool color;          /* stderr is a terminal */
+    uint64_t *said_ns;   /* when progress() last wrote a line */
     char **packages;     /* asked for, beyond the variant */
     int n_packages;
     int state_fd;        /* DIR/.doppel-root */
@@ -79,7 +80,11 @@ bool file_exists(int dirfd, const char *path);
 /* Is the file's sha256 these 64 hexadecimal digits? 1 yes, 0 no, -errno. */
 int file_sha256_is(int dirfd, const char *path, struct slice hex, struct err *e);
 
-/* A line about progress; on a terminal it replaces the one before, elsewhere only `last` ones are written. */
+/*
+ * A line about progress. On a terminal it replaces the one before; elsewhere, in a log, the `last` ones of their kind are
+ * written, and of the others one in PROGRESS_NS.
+ */
+#define PROGRESS_NS UINT64_C(10000000000)
 void progress(const struct root_job *job, bool last, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* root_fetch.c: files of the mirror */

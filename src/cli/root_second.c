@@ -6,6 +6,8 @@
  */
 #include "cli/root_impl.h"
 
+#include "base/check.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -19,9 +21,10 @@ static const char script_head[] =
     "[ \"${1:-}\" = go ] || exec /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C TERM=dumb \\\n"
     "\tDEBIAN_FRONTEND=noninteractive DEBCONF_NONINTERACTIVE_SEEN=true /bin/sh \"$0\" go\n"
     "set -eu\n"
+    "exec 9>&1 >&2 # standard output is for dpkg's status, standard error for what is said\n"
     "cd /.doppel-root\n"
     "umask 022\n"
-    "dpkg() { /usr/bin/dpkg --force-unsafe-io \"$@\" </dev/null; }\n"
+    "dpkg() { /usr/bin/dpkg --force-unsafe-io --status-fd 9 \"$@\" </dev/null; }\n"
     "step() { name=$1; shift; [ -e \"step.$name\" ] || { \"$@\"; : >\"step.$name\"; }; }\n";
 
 /* Used with the lists that write_lists() defines: $required, $dpkg_version, batches(). */
@@ -171,21 +174,28 @@ write_script(const struct root_job *job, const struct index *ix, const struct pl
     return code;
 }
 
-/* Show what the script says as progress, and keep it in the log. */
+/* Show dpkg's status as progress: lines "processing: WHAT: PACKAGE" as it begins with one (dpkg(1), --status-fd). */
 static void
-follow(const struct root_job *job, int said, int log, size_t total)
+follow(const struct root_job *job, int status, size_t total)
 {
-    FILE *f = fdopen(said, "r");
+    static const struct {
+        const char *what, *say;
+        unsigned kind;
+    } kinds[] = {{"install", "unpacking", 0}, {"upgrade", "unpacking", 0}, {"configure", "configuring", 1}};
+    FILE *f = fdopen(status, "r");
     char *line = NULL;
-    size_t room = 0, unpacked = 0, configured = 0;
-    for (ssize_t n; f != NULL && (n = getline(&line, &room, f)) > 0;) {
-        if (write(log, line, (size_t)n) < 0) {
-            break; /* the disk is full; what runs will say so too */
+    size_t room = 0, done[2] = {0};
+    while (f != NULL && getline(&line, &room, f) > 0) {
+        char what[16], name[64];
+        if (sscanf(line, "processing: %15[^:]: %63[^ :\n]", what, name) != 2) {
+            continue;
         }
-        unpacked += strncmp(line, "Unpacking ", 10) == 0;
-        configured += strncmp(line, "Setting up ", 11) == 0;
-        progress(job, false, "second stage: unpacked %zu, configured %zu of %zu packages",
-                 unpacked < total ? unpacked : total, configured < total ? configured : total, total);
+        for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+            if (strcmp(kinds[i].what, what) == 0) {
+                size_t n = ++done[kinds[i].kind];
+                progress(job, false, "second stage: %s %s (%zu of %zu)", kinds[i].say, name, n < total ? n : total, total);
+            }
+        }
     }
     free(line);
     if (f != NULL) {
@@ -217,22 +227,22 @@ stage_second(const struct root_job *job, const struct index *ix, const struct pl
     if (code != 0 || job->first_stage) {
         return code;
     }
-    int said[2], log = openat(job->state_fd, "log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-    if (log < 0 || pipe2(said, O_CLOEXEC) != 0) {
+    int status_pipe[2], log = openat(job->state_fd, "log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    if (log < 0 || pipe2(status_pipe, O_CLOEXEC) != 0) {
         return err_set(e, -errno, "second stage");
     }
     const char *run[] = {tool_self, "run", "--root", job->dir, "--fake-root", "/bin/sh",
                          "/.doppel-root/second-stage", NULL};
-    pid_t pid = tool_start(run, -1, said[1], said[1], e);
-    close(said[1]);
+    pid_t pid = tool_start(run, -1, status_pipe[1], log, e);
+    close(status_pipe[1]);
+    close(log);
     if (pid < 0) {
-        close(said[0]);
-        close(log);
+        close(status_pipe[0]);
         return (int)pid;
     }
     size_t total = plan->n[PLAN_REQUIRED] + plan->n[PLAN_BASE] + plan->n[PLAN_EXTRA];
-    follow(job, said[0], log, total);
-    close(log);
+    progress(job, false, "second stage: preparing");
+    follow(job, status_pipe[0], total);
     int status = tool_wait(pid);
     if (status == -EINTR) {
         return -EINTR;

@@ -6,6 +6,8 @@
  */
 #include "cli/root_impl.h"
 
+#include "base/nondet.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -263,9 +265,11 @@ file_sha256_is(int dirfd, const char *path, struct slice hex, struct err *e)
 void
 progress(const struct root_job *job, bool last, const char *fmt, ...)
 {
-    if (!job->color && !last) {
+    uint64_t now = nondet_mono_ns();
+    if (!job->color && !last && now - *job->said_ns < PROGRESS_NS) {
         return;
     }
+    *job->said_ns = now;
     char text[160];
     va_list ap;
     va_start(ap, fmt);
