@@ -278,10 +278,10 @@ fs_type(const char *host)
 }
 
 static void
-put_mount(struct proc_text *o, bool info, unsigned id, const char *place, const char *host, bool read_only)
+put_mount(struct proc_text *o, bool info, unsigned id, const char *place, const char *host, bool scratch, bool read_only)
 {
     struct stat st = {0};
-    const char *type = fs_type(host), *rw = read_only ? "ro" : "rw";
+    const char *type = scratch ? "tmpfs" : fs_type(host), *rw = read_only ? "ro" : "rw";
     const char *source = strcmp(type, "proc") == 0 || strcmp(type, "sysfs") == 0 || strcmp(type, "tmpfs") == 0 ||
                                  strcmp(type, "devpts") == 0
                              ? type
@@ -298,17 +298,24 @@ put_mount(struct proc_text *o, bool info, unsigned id, const char *place, const 
     }
 }
 
+/* A device of /dev: of a container's that is no mount, and df(1) would take it for the file system that holds it. */
+static bool
+is_device(const struct vfs_mount *m)
+{
+    return m->kind == MOUNT_BIND && !m->is_dir && strncmp(m->guest, "/dev/", 5) == 0 && strcmp(m->guest, m->host) == 0;
+}
+
 static int64_t
 write_mounts(struct task *t, struct proc_text *o, bool info)
 {
     struct vfs *v = vfs_of(t);
     unsigned n = mount_count(v->table), id = 0;
     size_t root = strlen(v->root_guest);
-    put_mount(o, info, id++, "/", v->true_root_host, false);
+    put_mount(o, info, id++, "/", v->true_root_host, false, false);
     for (unsigned i = 0; i < n; i++) {
         const struct vfs_mount *m = &v->table->m[i];
-        if (mount_is_live(m) && strncmp(m->guest, v->root_guest, root) == 0 && m->guest[root] == '/') {
-            put_mount(o, info, id++, m->guest + root, m->host, m->read_only);
+        if (mount_is_live(m) && !is_device(m) && strncmp(m->guest, v->root_guest, root) == 0 && m->guest[root] == '/') {
+            put_mount(o, info, id++, m->guest + root, m->host, m->kind == MOUNT_TMPFS, m->read_only);
         }
     }
     return 0;

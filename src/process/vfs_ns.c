@@ -8,7 +8,8 @@
  *     DIR        itself, recursively      /dev    a tmpfs: devices bound, links, pts, shm of the host
  *     /proc /sys the host's, recursively  and --bind in the order given
  *
- * Nothing is written into DIR, so the mount points have to be there. Where a namespace or a mount is refused the answer
+ * Nothing is written into DIR, so the mount points have to be there; but for an empty /etc/resolv.conf and /etc/hosts, which
+ * container engines make too: without them a root that has none would have no network. Where a namespace or a mount is refused the answer
  * is -errno, and with --vfs=auto the user view takes over; a namespace that was entered until then does it no harm, as
  * nothing outside of it has changed and the host's paths are all still there.
  *
@@ -168,12 +169,29 @@ make_dev(struct vfs *v)
     return (int)host_syscall(SYS_mount, "tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777");
 }
 
-/* The host's file where the root's is there and empty; a place that is missing cannot be mounted on. */
+/* A file that can be mounted on, if there is none and the host has something to mount. */
+static void
+make_place(struct vfs *v, const char *path)
+{
+    struct vfs_at at;
+    struct stat st;
+    if (host_syscall(SYS_newfstatat, AT_FDCWD, path, &st, 0) == 0 &&
+        vfs_walk(v, AT_FDCWD, path, RESOLVE_FOLLOW | RESOLVE_CREATE, &at) == 0) {
+        int64_t fd = host_syscall(SYS_openat, at.dir, at.name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+        vfs_at_done(&at);
+        if (fd >= 0) {
+            host_syscall(SYS_close, fd);
+        }
+    }
+}
+
+/* The host's file where the root has none with anything in it. */
 static void
 lend(struct vfs *v, const char *path)
 {
     char place[PATH_MAX];
     struct stat st;
+    make_place(v, path);
     if (place_of(v, path, place) == 0 && host_syscall(SYS_newfstatat, AT_FDCWD, place, &st, 0) == 0 && st.st_size == 0) {
         bind_on(path, place, true);
     }

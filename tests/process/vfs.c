@@ -19,9 +19,9 @@
 
 #include <cmocka.h>
 
-#define OPS 20000
+#include "vfs_work.h"
 
-static char work[64];
+#define OPS 20000
 
 enum call {
     DO_OPEN,
@@ -257,20 +257,6 @@ describe(int i, enum call *op, char *a, char *b, bool *at_dir)
     }
 }
 
-static struct task *
-new_task(const struct vfs_config *c)
-{
-    struct task *t = calloc(1, sizeof *t);
-    struct process *p = calloc(1, sizeof *p);
-    struct err e;
-    t->proc = p;
-    if (vfs_new(&p->vfs, c, &e) < 0) {
-        fprintf(stderr, "vfs_new: %s\n", e.text);
-        abort();
-    }
-    return t;
-}
-
 static bool
 kernel_chroot(const char *dir)
 {
@@ -344,17 +330,7 @@ static int
 make_work(void **state)
 {
     (void)state;
-    strcpy(work, "/var/tmp/doppel-vfs-XXXXXX");
-    return mkdtemp(work) != NULL ? 0 : -1;
-}
-
-static int
-remove_work(void **state)
-{
-    (void)state;
-    char cmd[256];
-    snprintf(cmd, sizeof cmd, "chmod -R u+rwx %s 2>/dev/null; rm -rf %s", work, work);
-    return system(cmd);
+    return work_make() ? 0 : -1;
 }
 
 int
@@ -363,5 +339,5 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_as_kernel),
     };
-    return cmocka_run_group_tests(tests, make_work, remove_work);
+    return cmocka_run_group_tests(tests, make_work, work_remove);
 }

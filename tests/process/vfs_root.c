@@ -18,21 +18,9 @@
 
 #include <cmocka.h>
 
-static char work[64], root[96], secret[96];
+#include "vfs_work.h"
 
-static struct task *
-new_task(const struct vfs_config *c)
-{
-    struct task *t = calloc(1, sizeof *t);
-    struct process *p = calloc(1, sizeof *p);
-    struct err e;
-    t->proc = p;
-    if (vfs_new(&p->vfs, c, &e) < 0) {
-        fprintf(stderr, "vfs_new: %s\n", e.text);
-        abort();
-    }
-    return t;
-}
+static char root[96], secret[96];
 
 static struct task *
 user_view(bool fake)
@@ -409,6 +397,38 @@ proc_shows_the_guest(void **state)
     drop_task(t);
 }
 
+/* As a container's: no device is a mount of its own, which df(1) would show as a file system. */
+static void
+mounts_are_a_containers(void **state)
+{
+    (void)state;
+    struct task *t = user_view(true);
+    static const char *const files[] = {"/proc/self/mounts", "/proc/self/mountinfo"};
+    for (size_t i = 0; i < 2; i++) {
+        char text[8192] = "";
+        int64_t fd = vfs_openat(t, AT_FDCWD, files[i], O_RDONLY, 0);
+        assert_true(fd >= 0 && read((int)fd, text, sizeof text - 1) > 0);
+        close((int)fd);
+        assert_non_null(strstr(text, i == 0 ? "tmpfs /dev tmpfs " : " - tmpfs tmpfs "));
+        assert_non_null(strstr(text, " /proc "));
+        assert_null(strstr(text, "/dev/tty"));
+        assert_null(strstr(text, "/dev/null"));
+    }
+    drop_task(t);
+}
+
+/* What a file begins with; t NULL: the host's. "" if there is none. */
+static char *
+read_text(struct task *t, const char *path)
+{
+    static char text[4096];
+    int fd = t != NULL ? (int)vfs_openat(t, AT_FDCWD, path, O_RDONLY, 0) : open(path, O_RDONLY);
+    ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : 0;
+    text[n > 0 ? n : 0] = '\0';
+    close(fd);
+    return text;
+}
+
 /* The kernel view, in a process of its own; 77 where there are no name spaces to be had. */
 static int
 in_kernel_view(void)
@@ -420,6 +440,7 @@ in_kernel_view(void)
     mkdir(rw, 0755);
     const struct vfs_bind binds[] = {{rw, "/a/rw", false}, {rw, "/a/ro", true}};
     const struct vfs_config c = {.root = root, .cwd = "/a/b", .backend = VFS_KERNEL, .binds = binds, .nbinds = 2};
+    char *resolv = strdup(read_text(NULL, "/etc/resolv.conf"));
     struct task *t = calloc(1, sizeof *t);
     t->proc = calloc(1, sizeof *t->proc);
     int r = vfs_new(&t->proc->vfs, &c, &e);
@@ -444,7 +465,11 @@ in_kernel_view(void)
         return 4;
     }
     n = vfs_readlinkat(t, AT_FDCWD, "/proc/self/exe", text, sizeof text);
-    return n == 10 && memcmp(text, "/bin/guest", 10) == 0 ? 0 : 5;
+    if (n != 10 || memcmp(text, "/bin/guest", 10) != 0) {
+        return 5;
+    }
+    /* Lent where the root has none, at the end of its link; one of its own stays. */
+    return strcmp(read_text(t, "/etc/resolv.conf"), resolv) == 0 && strcmp(read_text(t, "/etc/hosts"), "own\n") == 0 ? 0 : 6;
 }
 
 static void
@@ -469,23 +494,13 @@ make_work(void **state)
 {
     (void)state;
     char cmd[1024];
-    strcpy(work, "/var/tmp/doppel-root-XXXXXX");
-    if (mkdtemp(work) == NULL) {
+    if (!work_make()) {
         return -1;
     }
     snprintf(root, sizeof root, "%s/root", work);
     snprintf(secret, sizeof secret, "%s/secret", work);
-    snprintf(cmd, sizeof cmd, "umask 022; cd %s && echo secret > secret && mkdir -p root/a/b root/a/rw root/a/ro root/proc root/dev root/sys && "
-             "ln -s ../secret root/up && ln -s ../../../secret root/a/b/far && ln -s %s root/abs", work, secret);
-    return system(cmd);
-}
-
-static int
-remove_work(void **state)
-{
-    (void)state;
-    char cmd[256];
-    snprintf(cmd, sizeof cmd, "chmod -R u+rwx %s 2>/dev/null; rm -rf %s", work, work);
+    snprintf(cmd, sizeof cmd, "umask 022; cd %s && echo secret > secret && mkdir -p root/a/b root/a/rw root/a/ro root/proc root/dev root/sys "
+             "root/etc/resolve && ln -s resolve/conf root/etc/resolv.conf && echo own > root/etc/hosts && ln -s ../secret root/up && ln -s ../../../secret root/a/b/far && ln -s %s root/abs", work, secret);
     return system(cmd);
 }
 
@@ -500,7 +515,8 @@ main(void)
         cmocka_unit_test(state_survives),
         cmocka_unit_test(binds_and_sockets),
         cmocka_unit_test(proc_shows_the_guest),
+        cmocka_unit_test(mounts_are_a_containers),
         cmocka_unit_test(kernel_view),
     };
-    return cmocka_run_group_tests(tests, make_work, remove_work);
+    return cmocka_run_group_tests(tests, make_work, work_remove);
 }
