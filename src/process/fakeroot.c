@@ -5,8 +5,9 @@
  * the process's: a change by one thread is seen by all. Linux keeps identities by thread, but every libc makes the
  * change for all of them, which here comes to the same.
  *
- * Threads: a spin lock around changes; it is held for a few instructions, never over a host call. One that does not come
- * free was held by a thread that a fork has left behind, and is taken.
+ * Threads: a spin lock around changes; it is held for a few instructions, never over a host call but a fork, whose child
+ * finds the record whole and the lock free. One that does not come free was held by a vfork child that has been killed,
+ * and is taken.
  */
 #include "process/vfs_impl.h"
 
@@ -18,20 +19,69 @@
 #define KEEP     UINT32_C(0xffffffff)
 #define LOCK_SPINS 100000
 
-static struct fake_ids *
-lock(struct task *t)
+static void
+lock_vfs(struct vfs *v)
 {
-    struct vfs *v = vfs_of(t);
     for (unsigned i = 0; atomic_flag_test_and_set_explicit(&v->fake_lock, memory_order_acquire) && i < LOCK_SPINS; i++) {
         host_syscall(SYS_sched_yield);
     }
-    return &v->ids;
+}
+
+static void
+unlock_vfs(struct vfs *v)
+{
+    atomic_flag_clear_explicit(&v->fake_lock, memory_order_release);
+}
+
+static struct fake_ids *
+lock(struct task *t)
+{
+    lock_vfs(vfs_of(t));
+    return &vfs_of(t)->ids;
 }
 
 static void
 unlock(struct task *t)
 {
-    atomic_flag_clear_explicit(&vfs_of(t)->fake_lock, memory_order_release);
+    unlock_vfs(vfs_of(t));
+}
+
+void
+vfs_fork_begin(struct task *t)
+{
+    lock_vfs(vfs_of(t));
+}
+
+void
+vfs_fork_end(struct task *t)
+{
+    unlock_vfs(vfs_of(t));
+}
+
+void
+vfs_vfork_begin(struct task *t, struct vfs_own *own)
+{
+    const struct vfs *v = vfs_of(t);
+    lock(t);
+    own->ids = v->ids;
+    own->root = v->root;
+    own->root_dev = v->root_dev;
+    own->root_ino = v->root_ino;
+    memcpy(own->root_guest, v->root_guest, sizeof own->root_guest);
+    unlock(t);
+}
+
+void
+vfs_vfork_end(struct task *t, const struct vfs_own *own)
+{
+    struct vfs *v = vfs_of(t);
+    lock(t);
+    v->ids = own->ids;
+    v->root = own->root;
+    v->root_dev = own->root_dev;
+    v->root_ino = own->root_ino;
+    memcpy(v->root_guest, own->root_guest, sizeof own->root_guest);
+    unlock(t);
 }
 
 const struct fake_ids *

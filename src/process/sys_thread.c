@@ -22,6 +22,7 @@
 #include "process/syscall.h"
 #include "process/report.h"
 #include "process/thread_impl.h"
+#include "process/vfs.h"
 
 #include "base/check.h"
 
@@ -40,6 +41,8 @@
 #define CLEAR_SIGHAND                                                                              \
     (UINT64_C(1) << 32) /* CLONE_CLEAR_SIGHAND and CLONE_INTO_CGROUP of clone3(2) */
 #define INTO_CGROUP (UINT64_C(1) << 33)
+
+#define PIDFD_THREAD O_EXCL /* pidfd_open(2), since Linux 6.9; an older one answers EINVAL, as its clone does */
 
 #define THREAD_STACK_BYTES ((size_t)512 * 1024)
 #define ALT_STACK_BYTES                                                                            \
@@ -128,7 +131,17 @@ thread_main(void *arg)
         (has(q, CLONE_FS) ? 0 : CLONE_FS) | (has(q, CLONE_FILES) ? 0 : CLONE_FILES) |
         (has(q, CLONE_SYSVSEM) ? 0 : CLONE_SYSVSEM) |
         (q->flags & (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET));
-    int64_t r = apart != 0 ? host_syscall(SYS_unshare, apart) : 0;
+    int64_t pidfd = 0; /* made while descriptors are shared: it is the maker's */
+    if (has(q, CLONE_PIDFD)) {
+        pidfd = host_syscall(SYS_pidfd_open, t->tid, PIDFD_THREAD);
+    }
+    int64_t r = pidfd < 0 ? pidfd : apart != 0 ? host_syscall(SYS_unshare, apart) : 0;
+    if (r == 0 && has(q, CLONE_PIDFD)) {
+        r = guest_write_u32(q->pidfd, (uint32_t)pidfd);
+    }
+    if (r < 0 && pidfd > 0) {
+        host_syscall(SYS_close, pidfd);
+    }
     if (r == 0 && has(q, CLONE_PARENT_SETTID)) {
         guest_write_u32(q->parent_tid, (uint32_t)t->tid);
     }
@@ -317,6 +330,7 @@ clone_fork(struct task *t, const struct clone_request *q)
     map_lock(p->map);
     pthread_mutex_lock(&p->tasks_lock);
     pthread_mutex_lock(&t->sighand->lock);
+    vfs_fork_begin(t);
     int64_t pid;
     if (plain) {
         pid = fork();
@@ -327,6 +341,7 @@ clone_fork(struct task *t, const struct clone_request *q)
     if (pid == 0) {
         drop_other_tasks(t);
     }
+    vfs_fork_end(t);
     pthread_mutex_unlock(&t->sighand->lock);
     pthread_mutex_unlock(&p->tasks_lock);
     map_unlock(p->map);
@@ -365,6 +380,7 @@ struct vm_child {
     struct sighand sighand;
     const struct clone_request *q;
     sigset64 mask;
+    struct vfs_own vfs_own; /* its maker's */
     struct vm_start *lent; /* into: by a host thread made for it, which frees this; or NULL */
     void *asan_fake;
     const void *asan_bottom;
@@ -510,9 +526,11 @@ clone_vm(struct task *t, const struct clone_request *q)
     }
     if (has(q, CLONE_VFORK)) {
         stack_leave(c);
+        vfs_vfork_begin(t, &c->vfs_own);
         pid = raw_clone(q, vm_child_stack(c), VM_CHILD_STACK, vm_child_main, c);
         stack_back(c);
         current_task = t;
+        vfs_vfork_end(t, &c->vfs_own);
         vm_child_free(c);
         goto release;
     }
@@ -551,8 +569,7 @@ clone_any(struct task *t, const struct clone_request *q)
         return -EINVAL;
     }
     if ((f & CLONE_THREAD) != 0) {
-        if ((f & (CLONE_NEWUSER | CLONE_NEWPID | CLEAR_SIGHAND | INTO_CGROUP | CLONE_PIDFD)) != 0 ||
-            q->set_tid_size != 0) {
+        if ((f & (CLONE_NEWUSER | CLONE_NEWPID | CLEAR_SIGHAND | INTO_CGROUP)) != 0 || q->set_tid_size != 0) {
             return -EINVAL;
         }
         return clone_thread(t, q);

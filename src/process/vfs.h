@@ -26,6 +26,7 @@
 #define DOPPEL_VFS_H
 
 #include "base/err.h"
+#include "process/fakeroot.h"
 #include "process/task.h"
 
 #include <errno.h>
@@ -76,6 +77,22 @@ void vfs_free(struct vfs *v);
 int64_t vfs_save(struct vfs *v, char *buf, size_t cap);
 void vfs_save_undo(struct vfs *v);
 int vfs_load(struct vfs **out, const char *state, struct err *e);
+
+/*
+ * Around a fork: no other thread is in the middle of a change. In both processes.
+ * Around a vfork, in the parent: identity and root are a process's own, and the child, which shares this memory, may
+ * change its. `own`: for the parent, too large for its stack.
+ */
+struct vfs_own {
+    struct fake_ids ids;
+    int root;
+    uint64_t root_dev, root_ino;
+    char root_guest[4096];
+};
+void vfs_fork_begin(struct task *t);
+void vfs_fork_end(struct task *t);
+void vfs_vfork_begin(struct task *t, struct vfs_own *own);
+void vfs_vfork_end(struct task *t, const struct vfs_own *own);
 
 /* First descriptor number that is the monitor's: the guest's RLIMIT_NOFILE is at most this. */
 int vfs_fd_top(const struct vfs *v);

@@ -3,7 +3,10 @@
 /* long: 100000 */
 #include "../abi.h"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 
 static __thread int own = 5;
@@ -37,6 +40,34 @@ mask_is_mine(void *arg)
     return arg;
 }
 
+static volatile int raw_ran;
+
+/* On borrowed TLS: calls nothing. */
+static int
+raw_thread(void *arg)
+{
+    raw_ran = *(int *)arg;
+    return 0;
+}
+
+/* A descriptor for a thread, which is readable when the thread has ended: since Linux 6.9. */
+static void
+thread_pidfd(void)
+{
+    static char stack[1 << 16] __attribute__((aligned(16)));
+    int pidfd = -1, arg = 7;
+    const int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
+    int tid = clone(raw_thread, stack + sizeof stack, flags | CLONE_PIDFD, &arg, &pidfd);
+    if (tid < 0) {
+        CHECK(errno == EINVAL);
+        return;
+    }
+    struct pollfd p = {.fd = pidfd, .events = POLLIN};
+    CHECK(pidfd > 2 && (fcntl(pidfd, F_GETFD) & FD_CLOEXEC) && poll(&p, 1, 10000) == 1);
+    EQUAL(raw_ran, 7);
+    close(pidfd);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -52,6 +83,7 @@ main(int argc, char **argv)
             EQUAL((long)r, 2 * (i + k));
         }
     }
+    thread_pidfd();
     sem_init(&done, 0, 0);
     pthread_attr_t a;
     pthread_attr_init(&a);
