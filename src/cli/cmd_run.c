@@ -307,6 +307,7 @@ take_limits(struct exec_start *s)
     struct rlimit rl;
     getrlimit(RLIMIT_NOFILE, &rl);
     s->nofile = rl.rlim_cur;
+    s->nofile_max = rl.rlim_max;
     getrlimit(RLIMIT_AS, &rl);
     s->as = rl.rlim_cur;
     rl.rlim_cur = rl.rlim_max;
@@ -416,6 +417,7 @@ start(struct run *r, int argc, char **argv)
     memcpy(args + n, argv + 1, (size_t)argc * sizeof *args); /* with its NULL */
     if (found.native) {
         exec_say_native(t, path);
+        exec_limits(&s);
         execve(path, args, r->env.v);
         cli_error(CMD_run, "%s: %s", path, strerror(errno));
         return EXIT_CANNOT_EXECUTE;

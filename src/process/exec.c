@@ -27,6 +27,7 @@
 #include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 
 #define MAX_POINTERS (UINT64_C(1) << 21) /* more strings than any stack takes */
 
@@ -183,6 +184,20 @@ exec_script_args(const struct exec_found *f, const char *name, char **out)
 }
 
 void
+exec_limits(const struct exec_start *s)
+{
+    static const int kinds[] = {RLIMIT_NOFILE, RLIMIT_AS, RLIMIT_DATA};
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        struct rlimit rl;
+        if (host_syscall(SYS_prlimit64, 0, kinds[i], NULL, &rl) == 0) {
+            uint64_t want = s == NULL ? rl.rlim_max : i == 0 ? s->nofile : i == 1 ? s->as : s->data;
+            rl.rlim_cur = want < rl.rlim_max ? want : rl.rlim_max;
+            host_syscall(SYS_prlimit64, 0, kinds[i], &rl, NULL);
+        }
+    }
+}
+
+void
 exec_say_native(struct task *t, const char *name)
 {
     const struct run_options *o = t->proc->opt;
@@ -256,10 +271,10 @@ reexec(struct task *t, struct exec_work *w, char *name, char **envp)
     }
     uint64_t as, data;
     map_get_limits(t->proc->map, &as, &data);
-    snprintf(w->numbers, sizeof w->numbers, "%d %d %d %d %d %llx %llx %llx %llx %llx", w->found.fd, o->log_fd, o->self_fd,
+    snprintf(w->numbers, sizeof w->numbers, "%d %d %d %d %d %llx %llx %llx %llx %llx %llx", w->found.fd, o->log_fd, o->self_fd,
              (int)o->engine, o->strace | o->verbose << 1 | o->dump_state << 2 | o->host_root << 4, (unsigned long long)o->exts,
              (unsigned long long)o->guest_base, (unsigned long long)as, (unsigned long long)data,
-             (unsigned long long)t->proc->nofile);
+             (unsigned long long)t->proc->nofile, (unsigned long long)t->proc->nofile_max);
     char *own[EXEC_ARGS] = {(char[]){EXEC_MAGIC}, w->numbers, (char *)(uintptr_t)o->uname_release,
                             (char *)(uintptr_t)(o->sysroot != NULL ? o->sysroot : ""), w->found.exe, name, w->vfs};
     memcpy(w->vector, own, sizeof own);
@@ -307,13 +322,19 @@ execveat_with(struct task *t, struct exec_work *w, int dirfd, gva_t argv, gva_t 
     int64_t env = n;
     n = n < 0 ? n : put_vector(vec, (uint64_t)n, envp, 0);
     if (n >= 0 && f->native) {
+        struct exec_start limits = {.nofile = t->proc->nofile};
+        map_get_limits(t->proc->map, &limits.as, &limits.data);
         exec_say_native(t, name);
+        exec_limits(&limits);
     }
     if (n >= 0) {
         signals_before_execve(t);
         n = f->native ? host_syscall_restartable(t, SYS_execveat, dirfd, w->path, vec + EXEC_ARGS, vec + env, flags)
                       : reexec(t, w, name, vec + env);
         signals_execve_failed(t);
+        if (f->native) {
+            exec_limits(NULL);
+        }
     }
     host_syscall(SYS_close, f->fd);
     return n;
@@ -443,6 +464,8 @@ exec_begin(struct task *t, const struct exec_start *s, struct err *e)
     }
     map_set_limits(p->map, s->as, s->data);
     p->nofile = s->nofile;
+    p->nofile_max = s->nofile_max;
+    fd_limit_changed(t);
     snprintf(p->exe_path, sizeof p->exe_path, "%s", s->exe);
     hart_init(&t->hart, p->opt->exts);
     signals_init(p, t);
@@ -465,9 +488,9 @@ exec_resume(int argc, char **argv, char **envp)
     struct err e = {.text = ""};
     struct exec_start s = {.argv = argv + EXEC_ARGS, .envp = envp};
     int bits = 0, engine = 0;
-    unsigned long long exts, base, as, data, nofile;
-    if (argc <= EXEC_ARGS || sscanf(argv[1], "%d %d %d %d %d %llx %llx %llx %llx %llx", &s.fd, &opt.log_fd, &opt.self_fd,
-                                   &engine, &bits, &exts, &base, &as, &data, &nofile) != 10) {
+    unsigned long long exts, base, as, data, nofile, nofile_max;
+    if (argc <= EXEC_ARGS || sscanf(argv[1], "%d %d %d %d %d %llx %llx %llx %llx %llx %llx", &s.fd, &opt.log_fd, &opt.self_fd,
+                                   &engine, &bits, &exts, &base, &as, &data, &nofile, &nofile_max) != 11) {
         return NULL;
     }
     opt.engine = (enum engine_kind)engine;
@@ -480,6 +503,7 @@ exec_resume(int argc, char **argv, char **envp)
     s.as = as;
     s.data = data;
     s.nofile = nofile;
+    s.nofile_max = nofile_max;
     opt.uname_release = argv[2];
     opt.sysroot = argv[3][0] ? argv[3] : NULL;
     s.exe = argv[4];

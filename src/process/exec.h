@@ -55,7 +55,14 @@ struct exec_start {
     char **argv, **envp;
     const char *execfn; /* AT_EXECFN */
     uint64_t as, data, nofile; /* the guest's soft RLIMIT_AS, RLIMIT_DATA, RLIMIT_NOFILE */
+    uint64_t nofile_max;       /* and hard */
 };
+
+/*
+ * Around the execve of a native program, which has no monitor: the guest's soft limits become the host's (s: as, data,
+ * nofile), and, if it failed (NULL), the highest that may be.
+ */
+void exec_limits(const struct exec_start *s);
 
 /* Load the program into t's process, which has none. 0, or -errno and *e. Then task_run(t) and task_exit(t). */
 int exec_begin(struct task *t, const struct exec_start *s, struct err *e);

@@ -1,7 +1,7 @@
 /*
  * sys_fd.c - system calls that make, copy and describe descriptors
  *
- * The monitor's own descriptors have numbers from vfs_fd_top() up: the guest can neither name, close, overwrite nor
+ * RLIMIT_NOFILE is enforced here, for the host's is the monitor's. The monitor's own descriptors have numbers from vfs_fd_top() up: the guest can neither name, close, overwrite nor
  * inherit them (vfs_fd_ok).
  */
 #include "process/syscall.h"
@@ -11,28 +11,93 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 
-int64_t
-sys_dup3(struct task *t, const uint64_t a[6])
+enum { NR_SIGNALFD4 = 74 }; /* whose result may be a descriptor that it was given */
+
+/* ---- the limit ---- */
+
+uint64_t
+fd_limit(const struct task *t)
 {
-    const struct vfs *v = vfs_of(t);
-    if (!vfs_fd_ok(v, (int)a[0]) || !vfs_fd_ok(v, (int)a[1])) {
-        return -EBADF;
+    uint64_t top = (uint64_t)vfs_fd_top(vfs_of(t));
+    return t->proc->nofile < top ? t->proc->nofile : top;
+}
+
+/* The kernel gives the lowest number that is free: there is room as long as the last one has not been given. */
+bool
+fd_room(struct task *t)
+{
+    if (!atomic_load_explicit(&t->proc->nofile_near, memory_order_relaxed)) {
+        return true;
     }
-    return host_syscall_restartable(t, SYS_dup3, a[0], a[1], a[2]);
+    int64_t lowest = vfs_fd_lowest(vfs_of(t));
+    return lowest >= 0 && (uint64_t)lowest < fd_limit(t);
 }
 
 int64_t
-sys_pipe2(struct task *t, const uint64_t a[6])
+fd_made(struct task *t, int64_t r)
 {
-    int fds[2];
-    (void)t;
-    int64_t r = host_syscall(SYS_pipe2, fds, a[1]);
-    if (r == 0 && guest_write(a[0], fds, sizeof fds) < 0) {
+    uint64_t limit = fd_limit(t);
+    if (r < 0 || (uint64_t)r + 1 < limit) {
+        return r;
+    }
+    atomic_store_explicit(&t->proc->nofile_near, true, memory_order_relaxed);
+    if ((uint64_t)r < limit || (t->syscall_nr == NR_SIGNALFD4 && r == (int)t->syscall_args[0])) {
+        return r;
+    }
+    host_syscall(SYS_close, r);
+    return -EMFILE;
+}
+
+void
+fd_limit_changed(struct task *t)
+{
+    uint64_t limit = fd_limit(t);
+    bool near = limit == 0 || host_syscall(SYS_fcntl, limit - 1, F_GETFD) >= 0;
+    atomic_store_explicit(&t->proc->nofile_near, near, memory_order_relaxed);
+}
+
+/* Two at once: what has been made is not seen by anybody when it is closed again. */
+static int64_t
+pair_made(struct task *t, const int fds[2])
+{
+    int64_t a = fd_made(t, fds[0]), b = fd_made(t, fds[1]);
+    if (a >= 0 && b >= 0) {
+        return 0;
+    }
+    host_syscall(SYS_close, a >= 0 ? a : b);
+    return -EMFILE;
+}
+
+int64_t
+fd_pair(struct task *t, int64_t r, const int fds[2], gva_t to)
+{
+    r = r < 0 ? r : pair_made(t, fds);
+    if (r == 0 && guest_write(to, fds, 2 * sizeof *fds) < 0) {
         host_syscall(SYS_close, fds[0]);
         host_syscall(SYS_close, fds[1]);
         return -EFAULT;
     }
     return r;
+}
+
+/* ---- the calls ---- */
+
+int64_t
+sys_dup3(struct task *t, const uint64_t a[6])
+{
+    const struct vfs *v = vfs_of(t);
+    if (!vfs_fd_ok(v, (int)a[0]) || (uint32_t)a[1] >= fd_limit(t)) {
+        bool same = (int)a[0] == (int)a[1] || (a[2] & ~(uint64_t)O_CLOEXEC) != 0; /* what is looked at first */
+        return same ? -EINVAL : -EBADF;
+    }
+    return fd_made(t, host_syscall_restartable(t, SYS_dup3, a[0], a[1], a[2]));
+}
+
+int64_t
+sys_pipe2(struct task *t, const uint64_t a[6])
+{
+    int fds[2] = {-1, -1};
+    return fd_pair(t, host_syscall(SYS_pipe2, fds, a[1]), fds, a[0]);
 }
 
 int64_t
@@ -58,16 +123,10 @@ sys_fcntl(struct task *t, const uint64_t a[6])
     switch (cmd) {
     case F_DUPFD:
     case F_DUPFD_CLOEXEC:
-        if (a[2] >= (uint64_t)vfs_fd_top(v)) {
-            return -EINVAL;
-        } else {
-            int64_t r = host_syscall(SYS_fcntl, fd, cmd, a[2]);
-            if (r >= vfs_fd_top(v)) {
-                host_syscall(SYS_close, r);
-                return -EMFILE;
-            }
-            return r;
+        if (a[2] >= fd_limit(t)) {
+            return host_syscall(SYS_fcntl, fd, F_GETFD) < 0 ? -EBADF : -EINVAL;
         }
+        return fd_made(t, host_syscall(SYS_fcntl, fd, cmd, a[2]));
     case F_GETFD:
     case F_SETFD:
     case F_GETFL:

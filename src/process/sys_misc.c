@@ -79,9 +79,8 @@ limit_get(struct task *t, unsigned res, struct rlimit *rl)
     if (res == RLIMIT_AS || res == RLIMIT_DATA) {
         rl->rlim_cur = res == RLIMIT_AS ? as : data;
     } else if (res == RLIMIT_NOFILE) {
-        uint64_t cur = t->proc->nofile;
-        rl->rlim_max = rl->rlim_max < top ? rl->rlim_max : top;
-        rl->rlim_cur = cur < rl->rlim_max ? cur : rl->rlim_max;
+        rl->rlim_max = t->proc->nofile_max < top ? t->proc->nofile_max : top;
+        rl->rlim_cur = t->proc->nofile < rl->rlim_max ? t->proc->nofile : rl->rlim_max;
     }
     return 0;
 }
@@ -110,10 +109,12 @@ limit_set(struct task *t, unsigned res, const struct rlimit *new)
         map_set_limits(t->proc->map, res == RLIMIT_AS ? new->rlim_cur : as, res == RLIMIT_DATA ? new->rlim_cur : data);
         return r;
     case RLIMIT_NOFILE:
-        if (new->rlim_max > old.rlim_max) {
+        if (new->rlim_max > old.rlim_max && !(vfs_may_admin(t) && new->rlim_max <= (uint64_t)vfs_fd_top(vfs_of(t)))) {
             return -EPERM;
         }
         t->proc->nofile = new->rlim_cur;
+        t->proc->nofile_max = new->rlim_max;
+        fd_limit_changed(t);
         return 0;
     default:
         return host_syscall(SYS_prlimit64, 0, res, &host, NULL);

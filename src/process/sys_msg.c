@@ -138,14 +138,33 @@ send_one(struct task *t, int fd, gva_t at, unsigned flags)
     return r;
 }
 
-/* Credentials in what has been received, as --fake-root shows them. They are in guest memory by now. */
+/*
+ * Descriptors that have been received, n of them at `at`: those above the guest's limit, the last ones, are closed. How
+ * many stay, or -EFAULT.
+ */
 static int64_t
-fix_control(struct task *t, gva_t control, uint64_t len)
+limit_rights(struct task *t, gva_t at, uint64_t n)
 {
-    if (fakeroot_ids(t) == NULL) {
-        return 0;
+    int64_t stay = 0;
+    for (uint64_t i = 0; i < n; i++) {
+        int fd;
+        if (guest_read(&fd, at + i * sizeof fd, sizeof fd) != 0) {
+            return -EFAULT;
+        }
+        stay += fd_made(t, fd) >= 0;
     }
+    return stay;
+}
+
+/*
+ * What has been received, and is in guest memory by now: descriptors as RLIMIT_NOFILE allows, credentials as --fake-root
+ * shows them. Of descriptors there is one message, and it is the last (net/core/scm.c).
+ */
+static int64_t
+fix_control(struct task *t, gva_t control, struct msghdr *h)
+{
     struct cmsghdr c;
+    uint64_t len = h->msg_controllen;
     for (uint64_t at = 0; at <= len && len - at >= sizeof c;) {
         struct ucred cred;
         if (guest_read(&c, control + at, sizeof c) != 0) {
@@ -154,7 +173,20 @@ fix_control(struct task *t, gva_t control, uint64_t len)
         if (c.cmsg_len < sizeof c || c.cmsg_len > len - at) {
             break;
         }
-        if (c.cmsg_level == SOL_SOCKET && c.cmsg_type == SCM_CREDENTIALS && c.cmsg_len == sizeof c + sizeof cred) {
+        if (c.cmsg_level == SOL_SOCKET && c.cmsg_type == SCM_RIGHTS) {
+            uint64_t n = (c.cmsg_len - sizeof c) / sizeof(int);
+            int64_t stay = limit_rights(t, control + at + sizeof c, n);
+            if (stay < 0) {
+                return stay;
+            }
+            if ((uint64_t)stay < n) {
+                c.cmsg_len = sizeof c + (uint64_t)stay * sizeof(int);
+                h->msg_flags |= MSG_CTRUNC;
+                h->msg_controllen = at + (stay > 0 ? (c.cmsg_len + 7) & ~UINT64_C(7) : 0);
+                return guest_write(control + at, &c, sizeof c);
+            }
+        }
+        if (fakeroot_ids(t) != NULL && c.cmsg_level == SOL_SOCKET && c.cmsg_type == SCM_CREDENTIALS && c.cmsg_len == sizeof c + sizeof cred) {
             if (guest_read(&cred, control + at + sizeof c, sizeof cred) != 0) {
                 return -EFAULT;
             }
@@ -199,7 +231,7 @@ recv_one(struct task *t, int fd, gva_t at, unsigned flags)
             r = -EFAULT;
         }
     }
-    r = r < 0 ? r : fix_control(t, g.control, h.msg_controllen);
+    r = r < 0 ? r : fix_control(t, g.control, &h);
     if (r == 0 && (guest_write_u32(at + offsetof(struct guest_msghdr, flags), (uint32_t)h.msg_flags) != 0 ||
                    guest_write_u64(at + offsetof(struct guest_msghdr, controllen), h.msg_controllen) != 0)) {
         r = -EFAULT;

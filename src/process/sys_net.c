@@ -86,15 +86,8 @@ sys_socket(struct task *t, const uint64_t a[6])
 int64_t
 sys_socketpair(struct task *t, const uint64_t a[6])
 {
-    (void)t;
-    int fds[2];
-    int64_t r = host_syscall(SYS_socketpair, a[0], a[1], a[2], fds);
-    if (r == 0 && guest_write(a[3], fds, sizeof fds) != 0) {
-        host_syscall(SYS_close, fds[0]);
-        host_syscall(SYS_close, fds[1]);
-        return -EFAULT;
-    }
-    return r;
+    int fds[2] = {-1, -1};
+    return fd_pair(t, host_syscall(SYS_socketpair, a[0], a[1], a[2], fds), fds, a[3]);
 }
 
 int64_t

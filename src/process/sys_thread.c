@@ -133,7 +133,7 @@ thread_main(void *arg)
         (q->flags & (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET));
     int64_t pidfd = 0; /* made while descriptors are shared: it is the maker's */
     if (has(q, CLONE_PIDFD)) {
-        pidfd = host_syscall(SYS_pidfd_open, t->tid, PIDFD_THREAD);
+        pidfd = fd_made(t, host_syscall(SYS_pidfd_open, t->tid, PIDFD_THREAD));
     }
     int64_t r = pidfd < 0 ? pidfd : apart != 0 ? host_syscall(SYS_unshare, apart) : 0;
     if (r == 0 && has(q, CLONE_PIDFD)) {
@@ -380,7 +380,8 @@ struct vm_child {
     struct sighand sighand;
     const struct clone_request *q;
     sigset64 mask;
-    struct vfs_own vfs_own; /* its maker's */
+    struct vfs_own vfs_own; /* its maker's, and so is what follows */
+    uint64_t nofile, nofile_max, as, data;
     struct vm_start *lent; /* into: by a host thread made for it, which frees this; or NULL */
     void *asan_fake;
     const void *asan_bottom;
@@ -512,6 +513,26 @@ vm_child_lender(void *arg)
     return NULL;
 }
 
+/* Around a vfork, in the parent: what is a process's own, but lies in memory that the child shares. */
+static void
+own_begin(struct task *t, struct vm_child *c)
+{
+    vfs_vfork_begin(t, &c->vfs_own);
+    map_get_limits(t->proc->map, &c->as, &c->data);
+    c->nofile = t->proc->nofile;
+    c->nofile_max = t->proc->nofile_max;
+}
+
+static void
+own_end(struct task *t, const struct vm_child *c)
+{
+    vfs_vfork_end(t, &c->vfs_own);
+    map_set_limits(t->proc->map, c->as, c->data);
+    t->proc->nofile = c->nofile;
+    t->proc->nofile_max = c->nofile_max;
+    fd_limit_changed(t);
+}
+
 static int64_t
 clone_vm(struct task *t, const struct clone_request *q)
 {
@@ -526,11 +547,11 @@ clone_vm(struct task *t, const struct clone_request *q)
     }
     if (has(q, CLONE_VFORK)) {
         stack_leave(c);
-        vfs_vfork_begin(t, &c->vfs_own);
+        own_begin(t, c);
         pid = raw_clone(q, vm_child_stack(c), VM_CHILD_STACK, vm_child_main, c);
         stack_back(c);
         current_task = t;
-        vfs_vfork_end(t, &c->vfs_own);
+        own_end(t, c);
         vm_child_free(c);
         goto release;
     }

@@ -33,10 +33,12 @@ static syscall_fn pass, pass_blocking, no_such_call;
 #define ARGS(...) \
     ARGS_PICK(__VA_ARGS__, ARGS_6, ARGS_5, ARGS_4, ARGS_3, ARGS_2, ARGS_1, )(__VA_ARGS__)
 
-#define ROW_DO(name)    #name, sys_##name, 0, SYSCALL_DO
-#define ROW_PASS(name)  #name, pass, SYS_##name, SYSCALL_PASS
-#define ROW_PASSB(name) #name, pass_blocking, SYS_##name, SYSCALL_PASSB
-#define ROW_NOSYS(name) #name, no_such_call, 0, SYSCALL_NOSYS
+#define ROW_DO(name)    #name, sys_##name, 0, SYSCALL_DO, false
+#define ROW_DOF(name)   #name, sys_##name, 0, SYSCALL_DO, true
+#define ROW_PASS(name)  #name, pass, SYS_##name, SYSCALL_PASS, false
+#define ROW_PASSF(name) #name, pass, SYS_##name, SYSCALL_PASS, true
+#define ROW_PASSB(name) #name, pass_blocking, SYS_##name, SYSCALL_PASSB, false
+#define ROW_NOSYS(name) #name, no_such_call, 0, SYSCALL_NOSYS, false
 
 static const struct syscall_row rows[] = {
 #define SYS(nr, name, how, ...) [nr] = {ROW_##how(name), ARGS(__VA_ARGS__)},
@@ -93,6 +95,17 @@ no_such_call(struct task *t, const uint64_t a[6])
     return -ENOSYS;
 }
 
+static int64_t
+call(struct task *t, const struct syscall_row *row)
+{
+    if (!row->makes_fd) {
+        return row->fn(t, t->syscall_args);
+    }
+    /* A file that has been made or a connection that has been accepted cannot be given back: is there room? */
+    bool asks = row->how == SYSCALL_DO;
+    return asks && !fd_room(t) ? -EMFILE : fd_made(t, row->fn(t, t->syscall_args));
+}
+
 void
 syscall_execute(struct task *t)
 {
@@ -108,12 +121,12 @@ syscall_execute(struct task *t)
         ret = -ENOSYS;
     } else if (t->proc->opt->strace) {
         strace_call(t, row, t->syscall_args, 0, false);
-        ret = row->fn(t, t->syscall_args);
+        ret = call(t, row);
         if (ret != -HOST_ERESTART) {
             strace_call(t, row, t->syscall_args, ret, true);
         }
     } else {
-        ret = row->fn(t, t->syscall_args);
+        ret = call(t, row);
     }
     t->syscall_nr = -1;
     if (ret == -HOST_ERESTART || ret == -HOST_EJUSTRETURN) {

@@ -35,6 +35,7 @@ struct syscall_row {
     syscall_fn *fn;   /* never NULL where name is not */
     int16_t host_nr;  /* SYSCALL_PASS, SYSCALL_PASSB */
     uint8_t how;      /* enum syscall_how */
+    bool makes_fd;    /* the result is a new descriptor */
     uint8_t nargs;
     uint8_t args[6]; /* enum arg_kind */
 };
@@ -71,6 +72,16 @@ void strace_signal(struct task *t, const siginfo_t *info);
 /* For --strace: what is at `a`, as text in out[cap]. False if that cannot be read. */
 bool strace_sockaddr(char *out, size_t cap, gva_t a, uint64_t len);
 bool strace_msghdr(char *out, size_t cap, gva_t a);
+
+/*
+ * The guest's RLIMIT_NOFILE, which the host does not know: the monitor's descriptors lie above it. Before a call that makes
+ * a descriptor: is there room for one? After it: r, or -EMFILE if there was none and what has been made is closed again.
+ */
+bool fd_room(struct task *t);
+int64_t fd_made(struct task *t, int64_t r);
+int64_t fd_pair(struct task *t, int64_t r, const int fds[2], gva_t to); /* for two, to be written to the guest */
+uint64_t fd_limit(const struct task *t); /* numbers are below this */
+void fd_limit_changed(struct task *t);   /* also at a program's start */
 
 /* Every function of ours that a row may name. */
 #define SYS(nr, name, ...) syscall_fn sys_##name;

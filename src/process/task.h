@@ -83,7 +83,8 @@ struct process {
     struct engine *engine; /* own */
     struct map *map;       /* own */
     struct vfs *vfs;       /* own */
-    uint64_t nofile;       /* RLIMIT_NOFILE as the guest has set it; the host's is ours */
+    uint64_t nofile, nofile_max; /* RLIMIT_NOFILE, soft and hard, as the guest has set it; the host's is ours */
+    atomic_bool nofile_near;     /* the highest number that it allows is or was in use: there may be no room */
     int first_pid;         /* the host process that the command line started; 0 after an execve */
 
     /* set by exec */

@@ -238,6 +238,16 @@ vfs_fd_top(const struct vfs *v)
     return v->top;
 }
 
+int
+vfs_fd_lowest(const struct vfs *v)
+{
+    int64_t fd = host_syscall(SYS_fcntl, v->true_root, F_DUPFD_CLOEXEC, 0);
+    if (fd >= 0) {
+        host_syscall(SYS_close, fd);
+    }
+    return (int)fd;
+}
+
 bool
 vfs_fd_ok(const struct vfs *v, int fd)
 {

@@ -96,6 +96,8 @@ void vfs_vfork_end(struct task *t, const struct vfs_own *own);
 
 /* First descriptor number that is the monitor's: the guest's RLIMIT_NOFILE is at most this. */
 int vfs_fd_top(const struct vfs *v);
+/* The lowest number that is free, or -errno. */
+int vfs_fd_lowest(const struct vfs *v);
 /* The guest may name this number (it need not be open). AT_FDCWD may be named too. */
 bool vfs_fd_ok(const struct vfs *v, int fd);
 /* Move a descriptor to the monitor's numbers, close-on-exec; the old one is closed. The new number, or -errno. */
@@ -162,6 +164,7 @@ int64_t vfs_removexattr(struct task *t, const struct vfs_xattr *x, const char *n
 int64_t vfs_chdir(struct task *t, const char *path);
 int64_t vfs_fchdir(struct task *t, int fd);
 int64_t vfs_getcwd(struct task *t, char *buf, size_t cap); /* length with the NUL, as the system call */
+bool vfs_may_admin(struct task *t); /* the guest has CAP_SYS_ADMIN and its like, as far as it is shown */
 int64_t vfs_chroot(struct task *t, const char *path);
 int64_t vfs_pivot_root(struct task *t, const char *new_root, const char *put_old);
 int64_t vfs_mount(struct task *t, const char *source, const char *target, const char *type, unsigned long flags,

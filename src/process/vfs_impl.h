@@ -192,7 +192,6 @@ int vfs_mount_add(struct vfs *v, enum mount_kind kind, const char *host, const c
 /* Undo the topmost mount on guest path `guest`; change whether it is read-only. */
 int vfs_mount_remove(struct vfs *v, const char *guest, bool follow);
 int vfs_mount_remount(struct vfs *v, const char *guest, bool read_only);
-bool vfs_may_admin(struct task *t); /* the guest has CAP_SYS_ADMIN and CAP_SYS_CHROOT, as far as it is shown */
 /* What a container has: /proc, /sys, /dev, resolv.conf, hosts. */
 int vfs_mount_defaults(struct vfs *v, struct err *e);
 /* Devices of the host that the guest's /dev has, ended by NULL; and the rest of it, made in host directory dir. */
