@@ -56,38 +56,42 @@ bucket_of(uint32_t w)
     return 256 + ((w & 3) << 3 | ((w >> 13) & 7));
 }
 
-static bool
-row_in_bucket(const struct insn_row *r, unsigned b)
+/* The bits of a bucket's number that a row leaves open: it is in as many buckets as they have values. */
+static unsigned
+open_bits(const struct insn_row *r)
 {
-    if (r->len == 4) {
-        uint32_t w = b < 256 ? (b >> 3) << 2 | (b & 7) << 12 | 3 : 0;
-        return b < 256 && ((w ^ r->match) & r->mask & 0x707f) == 0;
-    }
-    uint32_t w = b >= 256 ? ((b - 256) >> 3) | ((b - 256) & 7) << 13 : 0;
-    return b >= 256 && ((w ^ r->match) & r->mask & 0xe003) == 0;
+    unsigned wide = r->len == 4 ? 3 : 0; /* bucket_of() looks there for the length, which no mask leaves open */
+    return bucket_of(~r->mask | wide) & (r->len == 4 ? 255 : 7);
 }
 
 static void
 index_make(void)
 {
-    unsigned n = 0;
+    uint16_t end[BUCKETS] = {0};
+    for (unsigned i = 0; i < ROWS; i++) {
+        unsigned first = bucket_of(isa_rows[i].match), more = open_bits(&isa_rows[i]), sub = 0;
+        do {
+            index_.start[(first | sub) + 1]++;
+            sub = (sub - more) & more;
+        } while (sub != 0);
+    }
     for (unsigned b = 0; b < BUCKETS; b++) {
-        unsigned first = n;
-        index_.start[b] = (uint16_t)n;
-        for (unsigned i = 0; i < ROWS; i++) {
-            if (!row_in_bucket(&isa_rows[i], b)) {
-                continue;
-            }
-            unsigned at = n++;
-            int weight = __builtin_popcount(isa_rows[i].mask);
-            while (at > first && __builtin_popcount(isa_rows[index_.rows[at - 1]].mask) < weight) {
+        end[b] = index_.start[b];
+        index_.start[b + 1] = (uint16_t)(index_.start[b + 1] + index_.start[b]);
+    }
+    for (unsigned i = 0; i < ROWS; i++) {
+        unsigned first = bucket_of(isa_rows[i].match), more = open_bits(&isa_rows[i]), sub = 0;
+        int weight = __builtin_popcount(isa_rows[i].mask);
+        do {
+            unsigned b = first | sub, at = end[b]++;
+            while (at > index_.start[b] && __builtin_popcount(isa_rows[index_.rows[at - 1]].mask) < weight) {
                 index_.rows[at] = index_.rows[at - 1];
                 at--;
             }
             index_.rows[at] = (uint16_t)i;
-        }
+            sub = (sub - more) & more;
+        } while (sub != 0);
     }
-    index_.start[BUCKETS] = (uint16_t)n;
 }
 
 static inline uint32_t

@@ -231,6 +231,20 @@ signal_install(int sig, const struct guest_sigaction *act)
     CHECK(r == 0);
 }
 
+const struct guest_sigaction *
+signal_action(struct sighand *sh, int sig)
+{
+    struct guest_sigaction *act = &sh->actions[sig];
+    if (sh->unasked & SIG_BIT(sig)) {
+        struct host_sigaction h;
+        int64_t r = host_syscall(SYS_rt_sigaction, sig, NULL, &h, sizeof(sigset64));
+        CHECK(r == 0);
+        act->handler = h.handler == (void *)(uintptr_t)1;
+        sh->unasked &= ~SIG_BIT(sig);
+    }
+    return act;
+}
+
 static void *
 no_thread(void *arg)
 {
@@ -258,11 +272,14 @@ settle_libc(void)
 void
 signals_init(struct process *p, struct task *first)
 {
+    const sigset64 ours = SYNC_SIGNALS | SIG_BIT(33); /* those that libc or we take away */
     sigset64 mask;
-    struct host_sigaction h[GUEST_NSIG + 1];
     host_mask(SIG_SETMASK, NULL, &mask);
+    p->sighand.unasked = ~UINT64_C(0);
     for (int s = 1; s <= GUEST_NSIG; s++) {
-        host_syscall(SYS_rt_sigaction, s, NULL, &h[s], sizeof(sigset64));
+        if (SIG_BIT(s) & ours) {
+            signal_action(&p->sighand, s);
+        }
     }
     settle_libc();
     enum { ALT_STACK_BYTES = 64 * 1024 };
@@ -274,9 +291,7 @@ signals_init(struct process *p, struct task *first)
 
     pthread_mutex_init(&p->sighand.lock, NULL);
     for (int s = 1; s <= GUEST_NSIG; s++) {
-        bool ignored = h[s].handler == (void *)(uintptr_t)1;
-        p->sighand.actions[s] = (struct guest_sigaction){.handler = ignored ? 1 : 0};
-        if (s == 33 || (SIG_BIT(s) & SYNC_SIGNALS) != 0) {
+        if (SIG_BIT(s) & ours) {
             signal_install(s, &p->sighand.actions[s]);
         }
     }

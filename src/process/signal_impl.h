@@ -27,6 +27,9 @@ struct host_sigaction {
 #define GUEST_SS_AUTODISARM (1u << 31)
 #define GUEST_MINSIGSTKSZ   2048
 
+/* The guest's action, within the lock; one that was inherited is asked for when it is first of interest. */
+const struct guest_sigaction *signal_action(struct sighand *sh, int sig);
+
 /* Install on the host what the guest's action needs there. */
 void signal_install(int sig, const struct guest_sigaction *act);
 

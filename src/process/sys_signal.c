@@ -42,7 +42,7 @@ sys_rt_sigaction(struct task *t, const uint64_t a[6])
         return -HOST_ERESTART;
     }
     pthread_mutex_lock(&t->sighand->lock);
-    old = t->sighand->actions[sig];
+    old = *signal_action(t->sighand, sig);
     if (a[1] != 0) {
         act.flags &= GUEST_SA_FLAGS;
         act.mask &= ~UNBLOCKABLE;

@@ -421,6 +421,7 @@ vm_child_new(const struct task *t, const struct clone_request *q, sigset64 mask)
         pthread_mutex_init(&c->sighand.lock, NULL);
         pthread_mutex_lock(&t->sighand->lock);
         memcpy(c->sighand.actions, t->sighand->actions, sizeof c->sighand.actions);
+        c->sighand.unasked = t->sighand->unasked;
         pthread_mutex_unlock(&t->sighand->lock);
         c->task.sighand = &c->sighand;
     }

@@ -74,8 +74,9 @@ struct run_options {
 
 /* What rt_sigaction has set. The threads of a process share it; a child of fork or vfork has a copy. */
 struct sighand {
-    pthread_mutex_t lock; /* covers: actions */
+    pthread_mutex_t lock; /* covers what follows */
     struct guest_sigaction actions[GUEST_NSIG + 1];
+    sigset64 unasked; /* the host has SIG_DFL or SIG_IGN, and has not been asked which: `actions` says SIG_DFL */
 };
 
 struct process {
