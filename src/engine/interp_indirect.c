@@ -7,16 +7,7 @@
 #include "engine/interp_ops.h"
 
 #include "engine/fp_ops.h"
-
-#define PC V(pc)
-#define LEN i->len
-#define AT_RISK() ((void)0)
-#define BRANCH(c)                              \
-    if (U(c)) {                                \
-        next = pc + (uint64_t)(int64_t)i->imm; \
-    }
-#define JUMP(t) (next = U(t))
-#define JUMP_REL() (next = pc + (uint64_t)(int64_t)i->imm)
+#include "engine/interp_pc.h"
 
 #define NEXT()                                                              \
     do {                                                                    \
