@@ -8,15 +8,22 @@
  * RISC-V makes stores visible to fetch only at fence.i, so nothing is traced: the owner tells what it changes itself
  * (mmap and its kin, riscv_flush_icache), and fence.i forgets every page that the guest could have written.
  *
- * Threads: the owner serializes these calls; harts run meanwhile. Forgetting only zeroes `handler`, one aligned store:
- * a hart sees the old instruction or decodes anew. What may be decoded over a forgotten slot is interp_threaded.c's
- * concern.
+ * Threads: the owner serializes these calls; harts run meanwhile, and one may have loaded a slot's handler and not yet its
+ * operands. So
+ *   - forgetting only zeroes `handler`, one aligned store: a hart does the old instruction or decodes anew;
+ *   - slots keep their operands, and stay accessible, as long as any hart runs: pages that are not executable any more are
+ *     PAGE_LEFT, where decoding finds that nothing may be fetched; code_give_back() returns them when no hart is inside.
+ *     A hart that enters later sees the zeroed handlers: engine_run counts itself with a full barrier before it loads one;
+ *   - what was decoded from bytes or permissions that changed meanwhile is not written: code_write_begin() compares
+ *     the epoch, which changes before anything is forgotten.
+ * What may be decoded over a forgotten slot is interp_threaded.c's concern.
  */
 #include "engine/engine_impl.h"
 
 #include "base/check.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <sys/mman.h>
 
 #define PAGE 4096
@@ -59,42 +66,57 @@ code_space_contains(const struct engine *en, uint64_t host_addr)
     return host_addr - (uint64_t)(uintptr_t)en->reserved < RESERVED_BYTES;
 }
 
+/* Clear and set these bits in the flags of [start, end). Harts set PAGE_DECODED meanwhile. */
 static void
-flags_set(struct engine *en, uint64_t start, uint64_t end, uint8_t flags)
+flags_change(struct engine *en, uint64_t start, uint64_t end, uint8_t clear, uint8_t set)
 {
-    if ((flags & PAGE_MUTABLE) != 0 && start < end) {
+    if ((set & (PAGE_MUTABLE | PAGE_LEFT)) != 0 && start < end) {
         for (uint64_t c = start / CODE_CHUNK; c <= (end - 1) / CODE_CHUNK; c++) {
-            en->may_change[c] = 1;
+            en->chunks[c] |= set & (PAGE_MUTABLE | PAGE_LEFT);
         }
     }
     for (uint64_t p = start / PAGE; p < end / PAGE; p++) {
-        if (en->page_flags[p] != flags) { /* reading does not make the table's page real */
-            __atomic_store_n(&en->page_flags[p], flags, __ATOMIC_RELAXED);
-        }
+        uint8_t was = __atomic_load_n(&en->page_flags[p], __ATOMIC_RELAXED);
+        uint8_t now;
+        do {
+            now = (uint8_t)((was & ~clear) | set);
+        } while (now != was && /* reading does not make the table's page real */
+                 !__atomic_compare_exchange_n(&en->page_flags[p], &was, now, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
     }
 }
 
-/* Give the slots of [start, end) back to the host: they read as zero again, if at all. */
-static int
-slots_reset(struct engine *en, uint64_t start, uint64_t end, int prot)
+static void
+code_lock(struct engine *en)
 {
-    char *at = en->slots + start * SLOT_SCALE;
-    size_t len = (end - start) * SLOT_SCALE;
-    if (madvise(at, len, MADV_DONTNEED) != 0 || mprotect(at, len, prot) != 0) {
-        return -errno;
+    while (atomic_exchange(&en->writing, true)) {
+        sched_yield();
     }
-    return 0;
 }
 
-int
-engine_code_map(struct engine *en, uint64_t start, uint64_t end, bool writable)
+void
+code_write_end(struct engine *en)
 {
-    CHECK(start <= end && end <= GUEST_TOP && (start | end) % PAGE == 0);
-    int r = slots_reset(en, start, end, PROT_READ | PROT_WRITE);
-    if (r == 0) {
-        flags_set(en, start, end, writable ? PAGE_EXEC | PAGE_MUTABLE : PAGE_EXEC);
+    atomic_store(&en->writing, false);
+}
+
+bool
+code_write_begin(struct engine *en, uint64_t epoch)
+{
+    code_lock(en);
+    if (atomic_load(&en->epoch) == epoch) {
+        return true;
     }
-    return r;
+    code_write_end(en);
+    return false;
+}
+
+/* Bytes or permissions have changed: from now on nobody writes what was decoded from the old ones. */
+static void
+code_changed(struct engine *en)
+{
+    code_lock(en);
+    atomic_fetch_add(&en->epoch, 1);
+    code_write_end(en);
 }
 
 /*
@@ -114,17 +136,81 @@ forget(struct engine *en, uint64_t from, uint64_t to)
     }
 }
 
+/* Forget [start, end), of any alignment, in pages where something was decoded. */
+static void
+slots_forget(struct engine *en, uint64_t start, uint64_t end)
+{
+    if (start >= end) {
+        return;
+    }
+    start = start < FUSE_BACK ? 0 : start - FUSE_BACK;
+    for (uint64_t page = start / PAGE; page <= (end - 1) / PAGE; page++) {
+        if ((en->page_flags[page] & PAGE_DECODED) == 0) {
+            continue;
+        }
+        uint64_t from = page * PAGE < start ? start : page * PAGE;
+        uint64_t to = (page + 1) * PAGE > end ? end : (page + 1) * PAGE;
+        forget(en, from, to);
+    }
+}
+
+/*
+ * Give the memory of PAGE_LEFT slots back to the host, and access with it: they read as zero again, if at all. Should the
+ * host refuse (it is out of mappings), they are left for another time.
+ */
+static void
+code_give_back(struct engine *en)
+{
+    if (!en->left || atomic_load(&en->running) != 0) {
+        return;
+    }
+    en->left = false;
+    for (uint64_t c = 0; c < GUEST_TOP / CODE_CHUNK; c++) {
+        if ((en->chunks[c] & PAGE_LEFT) == 0) {
+            continue;
+        }
+        en->chunks[c] &= (uint8_t)~PAGE_LEFT;
+        const uint64_t stop = (c + 1) * (CODE_CHUNK / PAGE);
+        for (uint64_t p = c * (CODE_CHUNK / PAGE), end; p < stop; p = end + 1) {
+            for (end = p; end < stop && (en->page_flags[end] & PAGE_LEFT); end++) {
+            }
+            char *const at = en->slots + p * PAGE * SLOT_SCALE;
+            const size_t len = (end - p) * PAGE * SLOT_SCALE;
+            if (len == 0) {
+                continue;
+            }
+            if (madvise(at, len, MADV_DONTNEED) == 0 && mprotect(at, len, PROT_NONE) == 0) {
+                flags_change(en, p * PAGE, end * PAGE, PAGE_LEFT, 0);
+            } else {
+                en->chunks[c] |= PAGE_LEFT;
+                en->left = true;
+            }
+        }
+    }
+}
+
+int
+engine_code_map(struct engine *en, uint64_t start, uint64_t end, bool writable)
+{
+    CHECK(start <= end && end <= GUEST_TOP && (start | end) % PAGE == 0);
+    code_give_back(en);
+    if (mprotect(en->slots + start * SLOT_SCALE, (end - start) * SLOT_SCALE, PROT_READ | PROT_WRITE) != 0) {
+        return -errno;
+    }
+    flags_change(en, start, end, PAGE_MUTABLE | PAGE_LEFT, writable ? PAGE_EXEC | PAGE_MUTABLE : PAGE_EXEC);
+    code_changed(en);
+    slots_forget(en, start, end);
+    return 0;
+}
+
 static void
 unmap_run(struct engine *en, uint64_t start, uint64_t end)
 {
-    flags_set(en, start, end, 0);
-    /*
-     * Should the host refuse (it is out of mappings), the slots stay accessible; interp_fetch() looks at the flags. They
-     * must not keep what they held, though.
-     */
-    if (slots_reset(en, start, end, PROT_NONE) != 0) {
-        forget(en, start, end);
-    }
+    flags_change(en, start, end, PAGE_EXEC | PAGE_MUTABLE, PAGE_LEFT);
+    code_changed(en);
+    slots_forget(en, start, end);
+    flags_change(en, start, end, PAGE_DECODED, 0);
+    en->left = true;
 }
 
 void
@@ -144,37 +230,28 @@ engine_code_unmap(struct engine *en, uint64_t start, uint64_t end)
     if (from < end) {
         unmap_run(en, from, end);
     }
+    code_give_back(en);
 }
 
 void
 engine_code_invalidate(struct engine *en, uint64_t start, uint64_t end)
 {
-    end = end < GUEST_TOP ? end : GUEST_TOP;
-    if (start >= end) {
-        return;
-    }
-    start = start < FUSE_BACK ? 0 : start - FUSE_BACK;
-    for (uint64_t page = start / PAGE; page <= (end - 1) / PAGE; page++) {
-        if ((en->page_flags[page] & PAGE_DECODED) == 0) {
-            continue;
-        }
-        uint64_t from = page * PAGE < start ? start : page * PAGE;
-        uint64_t to = (page + 1) * PAGE > end ? end : (page + 1) * PAGE;
-        forget(en, from, to);
-    }
+    code_changed(en);
+    slots_forget(en, start, end < GUEST_TOP ? end : GUEST_TOP);
 }
 
 void
 engine_code_sync(struct engine *en)
 {
     const uint8_t both = PAGE_MUTABLE | PAGE_DECODED;
+    code_changed(en);
     for (uint64_t c = 0; c < GUEST_TOP / CODE_CHUNK; c++) {
-        if (!en->may_change[c]) {
+        if ((en->chunks[c] & PAGE_MUTABLE) == 0) {
             continue;
         }
         for (uint64_t p = c * (CODE_CHUNK / PAGE); p < (c + 1) * (CODE_CHUNK / PAGE); p++) {
             if ((en->page_flags[p] & both) == both) {
-                engine_code_invalidate(en, p * PAGE, (p + 1) * PAGE);
+                slots_forget(en, p * PAGE, (p + 1) * PAGE);
             }
         }
     }

@@ -76,6 +76,7 @@ void
 engine_after_fork(struct engine *en)
 {
     atomic_store(&en->running, 0);
+    atomic_store(&en->writing, false);
 }
 
 static void
@@ -110,7 +111,7 @@ engine_run(struct engine *en, struct hart *h, int64_t budget)
     h->slots = en->slots;
     h->landing = &land;
     h->ip = NULL;
-    atomic_fetch_add_explicit(&en->running, 1, memory_order_relaxed);
+    atomic_fetch_add(&en->running, 1);
     fp_enter(h);
     land.budget = budget;
     land.hart = h;
@@ -188,6 +189,7 @@ engine_fault(struct hart *h, int sig, int code, uint64_t host_addr, bool write, 
     } else if (host_addr - en->cfg.guest_base < GUEST_TOP) {
         ex.kind = h->in_guest == GUEST_FETCHING ? EXIT_FETCH : EXIT_FAULT;
         ex.addr = host_addr - en->cfg.guest_base;
+        ex.addr = ex.kind == EXIT_FETCH ? interp_fetch_addr(h, ex.addr) : ex.addr;
     } else {
         return;
     }

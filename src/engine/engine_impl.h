@@ -30,21 +30,25 @@ enum { GUEST_NOT, GUEST_RUNNING, GUEST_FETCHING };
 
 /* engine.page_flags, a byte for each page of the guest's address space */
 enum {
-    PAGE_EXEC = 1,    /* its slots are accessible */
+    PAGE_EXEC = 1,    /* the guest may execute it; its slots are accessible */
     PAGE_MUTABLE = 2, /* its bytes may change without a call to us */
     PAGE_DECODED = 4, /* some slot of it is, or was, decoded */
+    PAGE_LEFT = 16,   /* not executable any more, all forgotten; its slots are accessible, because some hart may be in one */
 };
 
-/* Guest bytes that one byte of engine.may_change stands for. */
+/* Guest bytes that one byte of engine.chunks stands for. */
 #define CODE_CHUNK (UINT64_C(16) << 20)
 
 struct engine {
     struct engine_config cfg;
     char *slots;         /* into reserved: slot of guest address 0 */
     uint8_t *page_flags; /* own: GUEST_TOP / 4096 of them, untouched ones cost nothing */
-    uint8_t may_change[GUEST_TOP / CODE_CHUNK]; /* some page in there is, or was, PAGE_MUTABLE: fence.i looks there only */
+    uint8_t chunks[GUEST_TOP / CODE_CHUNK]; /* PAGE_MUTABLE, PAGE_LEFT: some page in there is, or was; nobody looks elsewhere */
     char *reserved;      /* own: the slots with a guard at each end, RESERVED_BYTES */
+    bool left;           /* some page is PAGE_LEFT */
     atomic_int running;  /* harts inside engine_run */
+    atomic_bool writing; /* a lock held for the writing of some slots; no fault happens under it */
+    _Atomic uint64_t epoch; /* of the code's bytes and permissions */
 };
 
 /* Where engine_run waits for an interpreter to end. */
@@ -83,7 +87,19 @@ int code_space_init(struct engine *en, struct err *e);
 void code_space_fini(struct engine *en);
 bool code_space_contains(const struct engine *en, uint64_t host_addr);
 bool code_page_is_exec(const struct engine *en, uint64_t pc); /* pc below GUEST_TOP, or just at it */
-void code_page_decoded(struct engine *en, uint64_t pc); /* before a slot of pc's page is written */
+
+/*
+ * To write slots: take `epoch` from code_epoch(), then fetch, then begin. False: memory has changed since then, and what was
+ * fetched must not be kept. One hart at a time is between begin and end.
+ */
+static inline uint64_t
+code_epoch(const struct engine *en)
+{
+    return atomic_load(&en->epoch);
+}
+bool code_write_begin(struct engine *en, uint64_t epoch);
+void code_write_end(struct engine *en);
+void code_page_decoded(struct engine *en, uint64_t pc); /* in between, before a slot of pc's page is written */
 
 /* End engine_run with this exit; hart.pc is exact already, or will be made so from hart.ip by the engine's kind. */
 _Noreturn void interp_leave(struct hart *h, enum exit_kind kind, uint64_t addr);
@@ -106,6 +122,16 @@ void interp_cas128(struct hart *h, const struct insn *i, uint64_t a);
  * Returns the raw word.
  */
 uint32_t interp_fetch(struct hart *h, uint64_t pc, struct insn *out);
+
+/* The same ahead of h->pc, in its page: what leaves is a fetch at h->pc. */
+void interp_fetch_ahead(struct hart *h, uint64_t at, struct insn *out);
+
+/* The address of a fetch fault at the halfword `at` of h->pc's instruction: the kernel is told where in its page first. */
+static inline uint64_t
+interp_fetch_addr(const struct hart *h, uint64_t at)
+{
+    return (at ^ h->pc) / 4096 == 0 ? h->pc : at;
+}
 
 /* The four. Each returns only by interp_leave(), except at EXIT_BUDGET and EXIT_ATTENTION, which it reports itself. */
 void interp_switch(struct hart *h, int64_t budget);

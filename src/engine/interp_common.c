@@ -19,24 +19,21 @@ static const bool rd_is_f[OP_COUNT] = {
 };
 
 /*
- * May the guest execute the halfword at pc? The slots are accessible only where it may, so a threaded jump elsewhere has
- * faulted already; but the host may have refused to take access away (too many mappings), and the other interpreters
- * have no slots.
+ * May the guest execute the halfword at `at`? Where it may not, slots are not accessible as a rule, and a threaded jump has
+ * faulted already; but access is taken away when no hart runs (code.c), and the other interpreters have no slots.
  */
 static inline void
-fetch_check(struct hart *h, uint64_t pc)
+fetch_check(struct hart *h, uint64_t at)
 {
-    if (unlikely(!code_page_is_exec(h->engine, pc))) {
-        interp_leave(h, EXIT_FETCH, pc);
+    if (unlikely(!code_page_is_exec(h->engine, at))) {
+        interp_leave(h, EXIT_FETCH, interp_fetch_addr(h, at));
     }
 }
 
-uint32_t
-interp_fetch(struct hart *h, uint64_t pc, struct insn *out)
+static inline uint32_t
+fetch(struct hart *h, uint64_t pc, struct insn *out)
 {
     const uint32_t was = h->in_guest;
-    h->pc = pc;
-    h->ip = NULL;
     h->in_guest = GUEST_FETCHING;
     if (unlikely(pc >= GUEST_TOP)) {
         interp_leave(h, EXIT_FETCH, pc);
@@ -53,6 +50,20 @@ interp_fetch(struct hart *h, uint64_t pc, struct insn *out)
         out->rd = 32;
     }
     return w;
+}
+
+uint32_t
+interp_fetch(struct hart *h, uint64_t pc, struct insn *out)
+{
+    h->pc = pc;
+    h->ip = NULL;
+    return fetch(h, pc, out);
+}
+
+void
+interp_fetch_ahead(struct hart *h, uint64_t at, struct insn *out)
+{
+    fetch(h, at, out);
 }
 
 void

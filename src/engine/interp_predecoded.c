@@ -32,9 +32,13 @@ predecode(struct hart *h, const struct slot *at)
 {
     const uint64_t pc = (uint64_t)((const char *)at - h->engine->slots) / SLOT_SCALE;
     struct slot made = {.handler = DECODED};
+    const uint64_t epoch = code_epoch(h->engine);
     interp_fetch(h, pc, &made.i);
-    code_page_decoded(h->engine, pc);
-    slot_write(slot_of(h->engine, pc), &made);
+    if (code_write_begin(h->engine, epoch)) {
+        code_page_decoded(h->engine, pc);
+        slot_write(slot_of(h->engine, pc), &made);
+        code_write_end(h->engine);
+    }
     return made;
 }
 

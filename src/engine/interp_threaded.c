@@ -12,7 +12,7 @@
  *
  * Decoding over a slot that was forgotten (code.c): another hart may have loaded the old handler and not yet its
  * operands, and would mix two instructions. So a slot whose operands would change is only written while no other hart
- * runs; otherwise it gets `uncached`, which executes from memory and asks again next time.
+ * runs; otherwise it gets `uncached`, which executes from memory, and decodes once its hart is alone.
  *
  * Compiled twice: for guest base 0 (INTERP_BASE_ZERO), and for any.
  */
@@ -302,12 +302,80 @@ ends_run(const struct insn *i)
     }
 }
 
+static bool
+is_alone(const struct hart *h)
+{
+    return atomic_load(&h->engine->running) == 1;
+}
+
+static flow uncached(ARGS);
+
+/*
+ * May the slot be made that of `now`? A hart that is inside may have loaded the handler that it has, or had, and not yet
+ * its operands; one that comes in sees what is here now.
+ */
+static bool
+slot_is_free(const struct hart *h, const struct slot *s, const struct insn *now)
+{
+    static const struct insn never;
+    return memcmp(&s->i, now, sizeof *now) == 0 ||
+           ((s->handler == 0 || s->handler == offset_of(uncached)) &&
+            (memcmp(&s->i, &never, sizeof never) == 0 || is_alone(h)));
+}
+
+#define RUN_MAX 64
+
+/*
+ * Decode the instruction at pc and those behind it, up to a jump, a decoded slot, or the page's end; the first must decode
+ * (a fetch fault leaves), the others only if they lie in the same page. Nothing is decoded if memory changes meanwhile.
+ */
+static __attribute__((noinline)) bool
+decode_run(struct hart *h, uint64_t pc)
+{
+    struct engine *const en = h->engine;
+    const uint64_t epoch = code_epoch(en);
+    struct slot run[RUN_MAX];
+    unsigned n = 0;
+    interp_fetch(h, pc, &run[0].i);
+    for (uint64_t at = pc; n < RUN_MAX;) {
+        at += run[n].i.len;
+        if (ends_run(&run[n++].i) || n == RUN_MAX || at / 4096 != (at + 2) / 4096 || at / 4096 != pc / 4096 ||
+            slot_of(en, at)->handler != 0) {
+            break;
+        }
+        interp_fetch_ahead(h, at, &run[n].i);
+    }
+    if (!code_write_begin(en, epoch)) {
+        return false;
+    }
+    code_page_decoded(en, pc);
+    uint64_t end = pc;
+    unsigned k = 0;
+    for (; k < n && slot_is_free(h, slot_of(en, end), &run[k].i); k++) {
+        end += run[k].i.len;
+    }
+    n = k;
+    if (n == 0) {
+        __atomic_store_n(&slot_of(en, pc)->handler, offset_of(uncached), __ATOMIC_RELEASE);
+    }
+    /* Last to first: a fused handler's second half is complete before it can run. */
+    while (k-- > 0) {
+        end -= run[k].i.len;
+        handler_fn *fn = k + 1 < n ? handler_for_pair(&run[k].i, &run[k + 1].i) : handler_for(&run[k].i);
+        run[k].handler = offset_of(fn);
+        slot_write(slot_of(en, end), &run[k]);
+    }
+    code_write_end(en);
+    h->ip = NULL;
+    return true;
+}
+
 /*
  * Execute one instruction from memory, as the switch interpreter does, and start again behind it: its exit for an
  * exhausted budget of one is not ours.
  */
 HANDLER
-uncached(ARGS)
+execute_one(ARGS)
 {
     struct landing *land = h->landing;
     h->pc = pc_of(h, ip);
@@ -319,64 +387,22 @@ uncached(ARGS)
     STOP;
 }
 
-/* May the operands of a slot that was used before be replaced now? */
-static bool
-slot_is_free(const struct hart *h, const struct slot *s, const struct insn *now)
+/* A slot that could not be written: next time perhaps. */
+static __attribute__((noinline)) flow
+uncached(ARGS)
 {
-    static const struct insn never;
-    return memcmp(&s->i, now, sizeof *now) == 0 || memcmp(&s->i, &never, sizeof never) == 0 ||
-           atomic_load_explicit(&h->engine->running, memory_order_relaxed) == 1;
-}
-
-#define RUN_MAX 64
-
-/*
- * Decode the instruction at pc and those behind it, up to a jump, a decoded slot, or the page's end; the first must decode
- * (a fetch fault leaves), the others only if they lie in the same page.
- */
-static __attribute__((noinline)) void
-decode_run(struct hart *h, uint64_t pc)
-{
-    struct slot run[RUN_MAX];
-    unsigned n = 0;
-    for (uint64_t at = pc; n < RUN_MAX; n++) {
-        struct slot *s = slot_of(h->engine, at);
-        if (n > 0 && (at / 4096 != (at + 2) / 4096 || at / 4096 != pc / 4096 || s->handler != 0)) {
-            break;
-        }
-        interp_fetch(h, at, &run[n].i);
-        if (!slot_is_free(h, s, &run[n].i)) {
-            if (n == 0) {
-                __atomic_store_n(&s->handler, offset_of(uncached), __ATOMIC_RELEASE);
-                code_page_decoded(h->engine, at);
-            }
-            break;
-        }
-        at += run[n].i.len;
-        if (ends_run(&run[n].i)) {
-            n++;
-            break;
-        }
+    if (is_alone(h)) {
+        decode_run(h, pc_of(h, ip));
     }
-    code_page_decoded(h->engine, pc);
-    /* Last to first: a fused handler's second half is complete before it can run. */
-    uint64_t end = pc;
-    for (unsigned k = 0; k < n; k++) {
-        end += run[k].i.len;
-    }
-    for (unsigned k = n; k-- > 0;) {
-        end -= run[k].i.len;
-        handler_fn *fn = k + 1 < n ? handler_for_pair(&run[k].i, &run[k + 1].i) : handler_for(&run[k].i);
-        run[k].handler = offset_of(fn);
-        slot_write(slot_of(h->engine, end), &run[k]);
-    }
-    h->ip = NULL;
+    return execute_one(h, ip, budget, base);
 }
 
 static __attribute__((noinline)) flow
 miss(ARGS)
 {
-    decode_run(h, pc_of(h, ip));
+    if (!decode_run(h, pc_of(h, ip))) {
+        return execute_one(h, ip, budget, base);
+    }
     GO(ip);
 }
 

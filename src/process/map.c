@@ -100,16 +100,20 @@ map_random_offset(const struct map *m)
     return (v & (RANDOM_PAGES - 1)) * GUEST_PAGE;
 }
 
-/* Place a new mapping that the host made (`made`: its result) in the records; [start, end) is replaced. */
+/*
+ * Place a new mapping that the host made (`made`: its result) in the records; [start, end) is replaced. What was executable
+ * and still is, is so at every moment: other threads may be running there.
+ */
 int64_t
 map_adopt(struct map *m, const struct map_range *r, int64_t made)
 {
     if (made < 0) {
         return made;
     }
-    map_remove(m, r->start, r->end, true);
+    map_remove(m, r->start, r->end, !(r->prot & PROT_EXEC));
     int err = code_declare(m, r);
     if (err != 0) {
+        engine_code_unmap(m->engine, r->start, r->end);
         map_host_unmap(r->start, r->end - r->start);
         return err;
     }
@@ -277,9 +281,10 @@ reprotect(struct map *m, gva_t start, gva_t end, uint8_t prot)
         if (piece.prot == prot) {
             continue;
         }
-        /* What stays as executable and as writable as it was keeps what is decoded. */
-        bool same_code = (piece.prot & prot & PROT_EXEC) && ((piece.prot ^ prot) & PROT_WRITE) == 0;
-        map_remove(m, piece.start, piece.end, !same_code);
+        /* What stays executable is so at every moment; as writable as it was, too, it keeps what is decoded. */
+        bool stays = piece.prot & prot & PROT_EXEC;
+        bool same_code = stays && ((piece.prot ^ prot) & PROT_WRITE) == 0;
+        map_remove(m, piece.start, piece.end, !stays);
         piece.prot = prot;
         int err = same_code ? 0 : code_declare(m, &piece);
         map_insert(m, &piece);
