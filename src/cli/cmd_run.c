@@ -88,6 +88,34 @@ parse_number(const struct run *r, const char *text, uint64_t *v)
 }
 
 static int
+parse_hot(struct run *r, const char *text)
+{
+    unsigned n, m = 1500;
+    int end = 0;
+    if ((sscanf(text, "%u%n,%u%n", &n, &end, &m, &end) < 1) || text[end] != 0 || n > 60000 || m > 1000000000 || *text == '-') {
+        return cli_error(CMD_run, "%s: N or N,M: %s", r->option, text);
+    }
+    r->opt.tuning.hot1 = n + 1;
+    r->opt.tuning.hot2 = m + 1;
+    return 0;
+}
+
+static int
+parse_opts(struct run *r, const char *text)
+{
+    for (const char *at = text; *at != 0;) {
+        const size_t len = strcspn(at, ",");
+        const uint32_t bit = *at == '-' ? engine_opt_by_name(at + 1, len - 1) : 0;
+        if (bit == 0) {
+            return cli_error(CMD_run, "%s: -fold, -cse, -fuse, -dse, -regions: %s", r->option, at);
+        }
+        r->opt.tuning.opts_off |= bit;
+        at += len + (at[len] == ',');
+    }
+    return 0;
+}
+
+static int
 parse_bind(struct run *r, char *text)
 {
     char *guest = strchr(text, ':'), *mode = guest != NULL ? strchr(guest + 1, ':') : NULL;
@@ -202,9 +230,28 @@ take_option(struct run *r, enum opt_id id, char *v)
     case OPT_run_engine:
         kind = engine_kind_by_name(v);
         if (kind < 0) {
-            return cli_error(CMD_run, "%s: switch, indirect, predecoded or threaded: %s", r->option, v);
+            return cli_error(CMD_run, "%s: adaptive, switch, indirect, predecoded or threaded: %s", r->option, v);
         }
         r->opt.engine = (enum engine_kind)kind;
+        return 0;
+    case OPT_run_code_cache:
+        err = parse_number(r, v, &r->opt.tuning.code_cache);
+        if (err == 0 && (r->opt.tuning.code_cache < 64 << 10 || r->opt.tuning.code_cache > 1 << 30)) {
+            err = cli_error(CMD_run, "%s: from 64K to 1G: %s", r->option, v);
+        }
+        return err;
+    case OPT_run_hot:
+        return parse_hot(r, v);
+    case OPT_run_opt:
+        return parse_opts(r, v);
+    case OPT_run_host_cpu:
+        if (v[0] != 'v' || v[1] < '1' || v[1] > '4' || v[2] != '\0') {
+            return cli_error(CMD_run, "%s: v1, v2, v3 or v4: %s", r->option, v);
+        }
+        r->opt.tuning.host_cpu = (uint32_t)(v[1] - '0');
+        return 0;
+    case OPT_run_stats:
+        r->opt.stats = true;
         return 0;
     case OPT_run_uname:
         if (*v == 0 || strlen(v) > RELEASE_MAX) {

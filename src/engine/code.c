@@ -18,7 +18,7 @@
  *     the epoch, which changes before anything is forgotten.
  * What may be decoded over a forgotten slot is interp_threaded.c's concern.
  */
-#include "engine/engine_impl.h"
+#include "engine/jit.h"
 
 #include "base/check.h"
 
@@ -189,6 +189,23 @@ code_give_back(struct engine *en)
     }
 }
 
+/* The same for translations. After the flags, and the bytes, have changed: who translates meanwhile sees one or the other. */
+static void
+translations_forget(struct engine *en, uint64_t start, uint64_t end, bool if_changed)
+{
+    if (en->jit == NULL) {
+        return;
+    }
+    for (uint64_t p = start / PAGE; p < (end + PAGE - 1) / PAGE; p++) {
+        if (en->page_flags[p] & PAGE_TRANSLATED) {
+            pthread_mutex_lock(&en->jit->lock);
+            jit_forget(en, start, end, if_changed);
+            pthread_mutex_unlock(&en->jit->lock);
+            return;
+        }
+    }
+}
+
 int
 engine_code_map(struct engine *en, uint64_t start, uint64_t end, bool writable)
 {
@@ -197,9 +214,13 @@ engine_code_map(struct engine *en, uint64_t start, uint64_t end, bool writable)
     if (mprotect(en->slots + start * SLOT_SCALE, (end - start) * SLOT_SCALE, PROT_READ | PROT_WRITE) != 0) {
         return -errno;
     }
+    if (en->jit != NULL && start < end && jit_entries_map(en, start, end) != 0) {
+        return -ENOMEM;
+    }
     flags_change(en, start, end, PAGE_MUTABLE | PAGE_LEFT, writable ? PAGE_EXEC | PAGE_MUTABLE : PAGE_EXEC);
     code_changed(en);
     slots_forget(en, start, end);
+    translations_forget(en, start, end, false);
     return 0;
 }
 
@@ -209,7 +230,8 @@ unmap_run(struct engine *en, uint64_t start, uint64_t end)
     flags_change(en, start, end, PAGE_EXEC | PAGE_MUTABLE, PAGE_LEFT);
     code_changed(en);
     slots_forget(en, start, end);
-    flags_change(en, start, end, PAGE_DECODED, 0);
+    translations_forget(en, start, end, false);
+    flags_change(en, start, end, PAGE_DECODED | PAGE_TRANSLATED, 0);
     en->left = true;
 }
 
@@ -236,8 +258,10 @@ engine_code_unmap(struct engine *en, uint64_t start, uint64_t end)
 void
 engine_code_invalidate(struct engine *en, uint64_t start, uint64_t end)
 {
+    end = end < GUEST_TOP ? end : GUEST_TOP;
     code_changed(en);
-    slots_forget(en, start, end < GUEST_TOP ? end : GUEST_TOP);
+    slots_forget(en, start, end);
+    translations_forget(en, start, end, false);
 }
 
 void
@@ -252,6 +276,7 @@ engine_code_sync(struct engine *en)
         for (uint64_t p = c * (CODE_CHUNK / PAGE); p < (c + 1) * (CODE_CHUNK / PAGE); p++) {
             if ((en->page_flags[p] & both) == both) {
                 slots_forget(en, p * PAGE, (p + 1) * PAGE);
+                translations_forget(en, p * PAGE, (p + 1) * PAGE, true);
             }
         }
     }

@@ -4,16 +4,19 @@
 #include "engine/engine_impl.h"
 
 #include "engine/fp_ops.h"
+#include "engine/jit.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <ucontext.h>
 
 static const char *const kind_names[] = {
     [ENGINE_SWITCH] = "switch",
     [ENGINE_INDIRECT] = "indirect",
     [ENGINE_PREDECODED] = "predecoded",
     [ENGINE_THREADED] = "threaded",
+    [ENGINE_ADAPTIVE] = "adaptive",
 };
 #define KINDS (sizeof kind_names / sizeof kind_names[0])
 
@@ -37,7 +40,7 @@ engine_kind_name(enum engine_kind k)
 unsigned
 engine_slot_scale(enum engine_kind k)
 {
-    return k == ENGINE_PREDECODED || k == ENGINE_THREADED ? SLOT_SCALE : 0;
+    return k >= ENGINE_PREDECODED ? SLOT_SCALE : 0;
 }
 
 bool
@@ -60,6 +63,10 @@ engine_new(const struct engine_config *cfg, struct err *e)
         free(en);
         return NULL;
     }
+    if (cfg->kind == ENGINE_ADAPTIVE && jit_init(en, e) != 0) {
+        engine_free(en);
+        return NULL;
+    }
     return en;
 }
 
@@ -67,16 +74,40 @@ void
 engine_free(struct engine *en)
 {
     if (en != NULL) {
+        jit_fini(en);
         code_space_fini(en);
         free(en);
     }
 }
 
 void
-engine_after_fork(struct engine *en)
+engine_before_fork(struct engine *en)
+{
+    if (en->jit != NULL) {
+        pthread_mutex_lock(&en->jit->lock);
+    }
+}
+
+void
+engine_after_fork_parent(struct engine *en)
+{
+    if (en->jit != NULL) {
+        pthread_mutex_unlock(&en->jit->lock);
+    }
+}
+
+void
+engine_after_fork(struct engine *en, struct hart *h)
 {
     atomic_store(&en->running, 0);
     atomic_store(&en->writing, false);
+    if (en->jit != NULL) {
+        pthread_mutex_init(&en->jit->lock, NULL);
+        atomic_store(&en->jit->inside, 0);
+        en->harts = h->jit_sp_top != NULL ? h : NULL;
+        h->jit_next = NULL;
+        jit_after_fork(en);
+    }
 }
 
 static void
@@ -98,6 +129,9 @@ run(struct engine *en, struct hart *h, int64_t budget)
         } else {
             interp_threaded(h, budget);
         }
+        break;
+    case ENGINE_ADAPTIVE:
+        interp_adaptive(h, budget);
         break;
     }
 }
@@ -123,15 +157,19 @@ engine_run(struct engine *en, struct hart *h, int64_t budget)
             run(land.hart->engine, land.hart, land.budget);
             __builtin_unreachable();
         }
+        if (land.hart->ip != NULL) {
+            land.hart->pc = (uint64_t)((const char *)land.hart->ip - land.hart->engine->slots) / SLOT_SCALE;
+            land.hart->ip = NULL;
+        }
+        if (land.hart->engine->jit != NULL) {
+            adaptive_landed(land.hart);
+        }
     } while (land.again && land.ex.kind == EXIT_BUDGET);
     h = land.hart;
     en = h->engine;
     h->in_guest = GUEST_NOT;
     fp_leave(h);
     atomic_fetch_sub_explicit(&en->running, 1, memory_order_relaxed);
-    if (h->ip != NULL) {
-        h->pc = (uint64_t)((const char *)h->ip - en->slots) / SLOT_SCALE;
-    }
     if (land.ex.kind == EXIT_FENCE_I) {
         h->pc += land.ex.addr;
         land.ex.addr = 0;
@@ -169,16 +207,26 @@ interp_leave_fault(struct hart *h, uint64_t addr, bool write)
     __builtin_longjmp(land->jb, 1);
 }
 
-void
-engine_fault(struct hart *h, int sig, int code, uint64_t host_addr, bool write, uint32_t mxcsr)
+bool
+engine_fault(struct hart *h, int sig, int code, uint64_t host_addr, bool write, void *ucontext)
 {
     if (h == NULL || h->in_guest == GUEST_NOT) {
-        return;
+        return false;
     }
+    const uint32_t mxcsr = ((const ucontext_t *)ucontext)->uc_mcontext.fpregs->mxcsr;
     struct engine *en = h->engine;
     struct landing *land = h->landing;
     struct engine_exit ex = {.write = write, .host_sig = sig, .host_code = code};
-    if (code_space_contains(en, host_addr)) {
+    if (h->in_guest == GUEST_TRANSLATED) {
+        bool resume;
+        if (!adaptive_fault(h, ucontext, host_addr, &resume)) {
+            return resume;
+        }
+        /* The interpreter does the instruction again, and finds out what is wrong with it. */
+        land->again = true;
+        ex.kind = EXIT_BUDGET;
+        h->interpret = 1;
+    } else if (code_space_contains(en, host_addr)) {
         ex.kind = EXIT_FETCH;
         /* Signed: a jump to below 0 lands in the lower guard. */
         ex.addr = (uint64_t)((int64_t)(host_addr - (uint64_t)(uintptr_t)en->slots) / SLOT_SCALE);
@@ -191,7 +239,7 @@ engine_fault(struct hart *h, int sig, int code, uint64_t host_addr, bool write, 
         ex.addr = host_addr - en->cfg.guest_base;
         ex.addr = ex.kind == EXIT_FETCH ? interp_fetch_addr(h, ex.addr) : ex.addr;
     } else {
-        return;
+        return false;
     }
     land->ex = ex;
     fp_mxcsr_write(mxcsr);

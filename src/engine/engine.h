@@ -29,7 +29,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum engine_kind { ENGINE_SWITCH, ENGINE_INDIRECT, ENGINE_PREDECODED, ENGINE_THREADED };
+enum engine_kind { ENGINE_SWITCH, ENGINE_INDIRECT, ENGINE_PREDECODED, ENGINE_THREADED, ENGINE_ADAPTIVE };
 
 /* Guest addresses are below this: Sv39's user half. The last page is never mapped. */
 #define GUEST_TOP (UINT64_C(1) << 38)
@@ -39,7 +39,16 @@ struct engine;
 struct engine_config {
     enum engine_kind kind;
     uint64_t guest_base; /* host address of guest address 0; 0 for the identity */
+    struct engine_tuning {   /* ENGINE_ADAPTIVE; 0 is the default of each */
+        uint64_t code_cache; /* bytes of translations at most */
+        uint32_t hot1, hot2; /* executions before a block is translated, and before it is optimised; + 1 */
+        uint32_t opts_off;   /* optimisations not to do: bits by engine_opt_by_name() */
+        uint32_t host_cpu;   /* 1 … 4: use no more than x86-64-v1 … v4 has */
+    } tuning;
 };
+
+/* The bit of an optimisation, by its name in --opt: fold, cse, fuse, dse, regions; 0 if there is none such. */
+uint32_t engine_opt_by_name(const char *name, size_t len);
 
 enum exit_kind {
     EXIT_BUDGET,    /* `budget` instructions have been retired, or a few more: blocks end at jumps */
@@ -65,6 +74,9 @@ struct engine_exit {
 struct engine *engine_new(const struct engine_config *cfg, struct err *e);
 void engine_free(struct engine *en);
 
+/* What the translator did, as lines of text: their length, 0 with the interpreters. */
+size_t engine_stats(const struct engine *en, char *text, size_t size);
+
 /* The engine's name for --engine and back: "switch", …; returns -1 if there is no such engine. */
 int engine_kind_by_name(const char *name);
 const char *engine_kind_name(enum engine_kind k);
@@ -83,12 +95,12 @@ struct engine_exit engine_run(struct engine *en, struct hart *h, int64_t budget)
 
 /*
  * To be called first by the owner's handler of SIGSEGV and SIGBUS, with the host address that faulted. If guest code
- * on this hart did it, never returns: engine_run returns EXIT_FAULT or EXIT_FETCH. Otherwise returns, and the fault is
- * the owner's. The caller's signal mask is as the handler left it: the owner restores it when engine_run returns.
- * mxcsr: that of the interrupted code (the signal frame's fpregs->mxcsr), which holds the guest's floating-point flags;
- * the host kernel gave the handler a fresh one.
+ * on this hart did it, never returns: engine_run returns EXIT_FAULT or EXIT_FETCH. Otherwise returns, true if the handler is
+ * to return and all is well, false if the fault is the owner's. The caller's signal mask is as the handler left it: the owner
+ * restores it when engine_run returns. ucontext: the handler's third argument; its mxcsr holds the guest's floating-point
+ * flags, the host kernel gave the handler a fresh one.
  */
-void engine_fault(struct hart *h, int sig, int code, uint64_t host_addr, bool write, uint32_t mxcsr);
+bool engine_fault(struct hart *h, int sig, int code, uint64_t host_addr, bool write, void *ucontext);
 
 /*
  * Guest range [start, end), page-aligned, became executable (map) or stopped to be (unmap). `writable`: the guest can
@@ -104,9 +116,19 @@ void engine_code_invalidate(struct engine *en, uint64_t start, uint64_t end);
 /* fence.i, or riscv_flush_icache without a range: forget whatever is decoded and may have changed. */
 void engine_code_sync(struct engine *en);
 
+/* The hart is a copy of another: what the engine keeps for that one is not its own. */
+void engine_hart_copied(struct hart *h);
+
+/* The hart will not run again: what the engine keeps for it is given back. */
+void engine_hart_release(struct engine *en, struct hart *h);
+
+/* Around fork(2): before, and after in the parent. */
+void engine_before_fork(struct engine *en);
+void engine_after_fork_parent(struct engine *en);
+
 /*
  * After fork(2), in the child: other threads' harts are gone. After clone(CLONE_VM) nothing is needed.
  */
-void engine_after_fork(struct engine *en);
+void engine_after_fork(struct engine *en, struct hart *h);
 
 #endif

@@ -26,7 +26,7 @@ static_assert(sizeof(struct insn) == 12 && sizeof(struct slot) == 16, "slot(pc) 
 #define SLOT_SCALE 8 /* bytes of slot per byte of guest code */
 
 /* hart.in_guest */
-enum { GUEST_NOT, GUEST_RUNNING, GUEST_FETCHING };
+enum { GUEST_NOT, GUEST_RUNNING, GUEST_FETCHING, GUEST_TRANSLATED };
 
 /* engine.page_flags, a byte for each page of the guest's address space */
 enum {
@@ -34,6 +34,7 @@ enum {
     PAGE_MUTABLE = 2, /* its bytes may change without a call to us */
     PAGE_DECODED = 4, /* some slot of it is, or was, decoded */
     PAGE_LEFT = 16,   /* not executable any more, all forgotten; its slots are accessible, because some hart may be in one */
+    PAGE_TRANSLATED = 8, /* some translation was made from it */
 };
 
 /* Guest bytes that one byte of engine.chunks stands for. */
@@ -49,6 +50,8 @@ struct engine {
     atomic_int running;  /* harts inside engine_run */
     atomic_bool writing; /* a lock held for the writing of some slots; no fault happens under it */
     _Atomic uint64_t epoch; /* of the code's bytes and permissions */
+    struct jit *jit;     /* own: the translator (jit.h); NULL with the interpreters */
+    struct hart *harts;  /* that have run translations; jit's lock */
 };
 
 /* Where engine_run waits for an interpreter to end. */
@@ -139,5 +142,12 @@ void interp_indirect(struct hart *h, int64_t budget);
 void interp_predecoded(struct hart *h, int64_t budget);
 void interp_threaded(struct hart *h, int64_t budget);
 void interp_threaded_base0(struct hart *h, int64_t budget);
+void interp_adaptive(struct hart *h, int64_t budget);
+
+/* adaptive.c: after a jump out of it; and a fault in translated code */
+void adaptive_landed(struct hart *h);
+bool adaptive_fault(struct hart *h, void *ucontext, uint64_t host_addr, bool *resume);
+/* tcache.c: [start, end) may have translations */
+int jit_entries_map(struct engine *en, uint64_t start, uint64_t end);
 
 #endif

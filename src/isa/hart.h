@@ -37,6 +37,20 @@ struct hart {
     uint32_t host_mxcsr; /* the monitor's own, while guest code runs */
     uint32_t in_guest;   /* guest code is on this thread's stack: a SIGSEGV there is the guest's */
     void *landing;       /* into: the jump buffer that engine_fault() returns through */
+
+    /* the translator's; see engine/jit.h */
+    struct hart *jit_next;   /* all harts that have run translations */
+    void *jit_host_sp;       /* the monitor's stack while translated code runs */
+    char *jit_sp;            /* the shadow stack: its top while translated code does not run */
+    char *jit_sp_top;        /* … and where it is empty */
+    const void *jit_entries; /* as struct jit has them: at hand for translated code */
+    void *jit_code;
+    uint64_t guest_base;
+    uint32_t interpret;      /* the next instruction is the interpreter's: in translated code it faulted */
+    uint64_t jit_nan[2];     /* canonical: single, double */
+    const uint8_t *jit_flags_of; /* by the low six bits of MXCSR */
+    uint64_t jit_scratch;
+    uint64_t jit_spill[24];
 };
 
 extern const struct field hart_fields[];

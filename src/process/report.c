@@ -25,7 +25,7 @@ sink(void *arg, const char *text, size_t n)
     host_syscall(SYS_write, *(int *)arg, text, n);
 }
 
-void
+static void
 report_state(struct task *t)
 {
     int fd = t->proc->opt->log_fd;
@@ -44,6 +44,20 @@ report_state(struct task *t)
     fields_dump(shown, hart_field_count, &t->hart, json, sink, &fd);
     if (json) {
         sink(&fd, "}\n", 2);
+    }
+}
+
+void
+report_end(struct task *t)
+{
+    const struct run_options *o = t->proc->opt;
+    if (o->dump_state != 0) {
+        report_state(t);
+    }
+    if (o->stats) {
+        char text[1024];
+        const size_t n = engine_stats(t->proc->engine, text, sizeof text);
+        host_syscall(SYS_write, o->log_fd, text, n);
     }
 }
 

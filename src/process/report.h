@@ -9,7 +9,7 @@ struct task;
 /* A CHECK that fails, and a fault of the monitor's own, say what the guest was doing. Once, at start. */
 void report_init(void);
 
-/* --dump-state: the hart, from its field table. */
-void report_state(struct task *t);
+/* At the end: --dump-state, the hart from its field table; --stats. */
+void report_end(struct task *t);
 
 #endif

@@ -47,6 +47,7 @@ task_free(struct task *t)
         }
     }
     pthread_mutex_unlock(&p->tasks_lock);
+    engine_hart_release(p->engine, &t->hart);
     munmap(t, sizeof *t);
 }
 

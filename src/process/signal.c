@@ -129,10 +129,9 @@ host_fault(int sig, siginfo_t *info, void *ucontext)
     struct task *t = current_task;
     if (info->si_code > 0) {
         if (sig == SIGSEGV || sig == SIGBUS) {
-            if (t != NULL) {
-                engine_fault(&t->hart, sig, info->si_code, (uintptr_t)info->si_addr,
-                             (uc->uc_mcontext.gregs[REG_ERR] & 2) != 0,
-                             uc->uc_mcontext.fpregs->mxcsr);
+            if (t != NULL && engine_fault(&t->hart, sig, info->si_code, (uintptr_t)info->si_addr,
+                                          (uc->uc_mcontext.gregs[REG_ERR] & 2) != 0, uc)) {
+                return;
             }
             uintptr_t pc = (uintptr_t)uc->uc_mcontext.gregs[REG_RIP];
             if (guest_access_fault(uc)) {
@@ -356,9 +355,7 @@ stops_by_default(int sig)
 _Noreturn void
 signal_die(struct task *t, int sig)
 {
-    if (t->proc->opt->dump_state != 0) {
-        report_state(t);
-    }
+    report_end(t);
     /* The reservations of the monitor are no part of a core file that anybody wants. */
     struct rlimit core;
     if (host_syscall(SYS_prlimit64, 0, RLIMIT_CORE, NULL, &core) == 0) {

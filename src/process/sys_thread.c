@@ -70,6 +70,7 @@ static void
 hart_start(struct hart *child, const struct hart *h, const struct clone_request *q)
 {
     *child = *h;
+    engine_hart_copied(child);
     child->attention = 0;
     child->in_guest = 0;
     child->landing = NULL;
@@ -219,8 +220,8 @@ task_exit(struct task *t)
     const gva_t clear = t->clear_child_tid;
     const int code = t->exit_code;
     robust_exit(t);
-    if (t->leader && t->proc->opt->dump_state != 0) {
-        report_state(t);
+    if (t->leader) {
+        report_end(t);
     }
     /* The kernel knows a leader's clear_child_tid. The last thread's code is the process's: libc
      * would make it 0. */
@@ -332,6 +333,7 @@ clone_fork(struct task *t, const struct clone_request *q)
     pthread_mutex_lock(&t->sighand->lock);
     vfs_fork_begin(t);
     int64_t pid;
+    engine_before_fork(p->engine);
     if (plain) {
         pid = fork();
         pid = pid < 0 ? -errno : pid;
@@ -339,14 +341,16 @@ clone_fork(struct task *t, const struct clone_request *q)
         pid = raw_clone(q, NULL, 0, NULL, NULL);
     }
     if (pid == 0) {
+        engine_after_fork(p->engine, &t->hart);
         drop_other_tasks(t);
+    } else {
+        engine_after_fork_parent(p->engine);
     }
     vfs_fork_end(t);
     pthread_mutex_unlock(&t->sighand->lock);
     pthread_mutex_unlock(&p->tasks_lock);
     map_unlock(p->map);
     if (pid == 0) {
-        engine_after_fork(p->engine);
         child_init(t, q);
         host_syscall(SYS_set_robust_list, NULL, 24); /* libc's fork has set its own */
         if (plain && has(q, CLONE_CHILD_SETTID)) {
@@ -433,6 +437,7 @@ vm_child_new(const struct task *t, const struct clone_request *q, sigset64 mask)
 static void
 vm_child_free(struct vm_child *c)
 {
+    engine_hart_release(c->task.proc->engine, &c->task.hart);
     exec_work_free(&c->task);
     munmap(vm_child_stack(c), VM_CHILD_BYTES);
 }
@@ -687,9 +692,7 @@ sys_exit(struct task *t, const uint64_t a[6])
 int64_t
 sys_exit_group(struct task *t, const uint64_t a[6])
 {
-    if (t->proc->opt->dump_state != 0) {
-        report_state(t);
-    }
+    report_end(t);
     host_syscall(SYS_exit_group, a[0] & 0xff);
     __builtin_unreachable();
 }

@@ -59,9 +59,10 @@ struct vfs;   /* vfs.h: which files it sees */
 /* What the command line asked for, except what only vfs.h needs; read-only once the guest runs, inherited across execve. */
 struct run_options {
     enum engine_kind engine;
+    struct engine_tuning tuning;
     ext_set exts;
     uint64_t guest_base;
-    bool strace, verbose;
+    bool strace, verbose, stats;
     bool host_root; /* without --root: programs of the host's machine run natively */
     uint8_t dump_state; /* at the end: 0 no, 1 as text, 2 as JSON */
     bool secure; /* AT_SECURE: environment and options of the user's do not count */

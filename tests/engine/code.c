@@ -36,8 +36,7 @@ static struct engine *engine;
 static void
 on_fault(int sig, siginfo_t *si, void *uc)
 {
-    (void)uc;
-    engine_fault(&hart, sig, si->si_code, (uint64_t)(uintptr_t)si->si_addr, false, 0x1f80);
+    engine_fault(&hart, sig, si->si_code, (uint64_t)(uintptr_t)si->si_addr, false, uc);
     abort();
 }
 

@@ -27,12 +27,12 @@ static struct hart hart;
 static void
 on_fault(int sig, siginfo_t *si, void *uc)
 {
-    const ucontext_t *u = uc;
+    ucontext_t *u = uc;
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, sig);
     sigprocmask(SIG_UNBLOCK, &set, NULL);
-    engine_fault(&hart, sig, si->si_code, (uint64_t)(uintptr_t)si->si_addr, false, u->uc_mcontext.fpregs->mxcsr);
+    engine_fault(&hart, sig, si->si_code, (uint64_t)(uintptr_t)si->si_addr, false, u);
     signal(sig, SIG_DFL);
 }
 

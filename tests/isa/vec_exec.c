@@ -17,13 +17,13 @@ static struct vec_exec *current;
 static void
 on_fault(int sig, siginfo_t *si, void *uc)
 {
-    const ucontext_t *u = uc;
+    ucontext_t *u = uc;
     if (current != NULL) {
         sigset_t set;
         sigemptyset(&set);
         sigaddset(&set, sig);
         sigprocmask(SIG_UNBLOCK, &set, NULL);
-        engine_fault(&current->hart, sig, si->si_code, (uint64_t)(uintptr_t)si->si_addr, false, u->uc_mcontext.fpregs->mxcsr);
+        engine_fault(&current->hart, sig, si->si_code, (uint64_t)(uintptr_t)si->si_addr, false, u);
     }
     signal(sig, SIG_DFL);
 }
@@ -72,7 +72,7 @@ vec_exec_init(struct vec_exec *x, const struct vec *v, enum engine_kind kind, ui
     memcpy(host(x, VEC_TEXT), v->text, v->text_size);
     memcpy(host(x, VEC_DATA), v->data, v->data_size);
     mprotect(host(x, VEC_TEXT), pages(v->text_size), PROT_READ);
-    x->en = engine_new(&(struct engine_config){.kind = kind, .guest_base = base}, &e);
+    x->en = engine_new(&(struct engine_config){.kind = kind, .guest_base = base, .tuning = {.hot1 = 1, .hot2 = 9}}, &e);
     if (x->en == NULL || engine_code_map(x->en, VEC_TEXT, VEC_TEXT + pages(v->text_size), false) != 0) {
         fputs("vectors: no engine\n", stderr);
         exit(1);

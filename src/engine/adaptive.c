@@ -1,0 +1,357 @@
+/*
+ * adaptive.c - the emulation manager: interpret what is cold, translate what is warm, optimise what is hot
+ *
+ *      entries[pc / 2] ── there is one ──► run it ──► its exit: chain, count run out, attention, system call, …
+ *            │ none
+ *            ▼
+ *      heat[pc] below hot1: interpret up to the next taken jump          at hot1: translate the block (tier 1)
+ *
+ * A tier-1 block counts down; at its end a region is grown around it (tier 2), which takes its place.
+ */
+#include "engine/jit.h"
+
+#include "base/check.h"
+#include "engine/fp_ops.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+
+#define PAGE 4096
+#define SHADOW_BYTES (256 << 10)
+#define HEAT_MASK ((1u << 14) - 1)
+
+/* The hart's shadow stack and what translated code finds at it. At the top lies an address that no return has. */
+static bool
+hart_prepare(struct engine *en, struct hart *h)
+{
+    struct jit *j = en->jit;
+    char *p = mmap(NULL, SHADOW_BYTES + PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED) {
+        return false;
+    }
+    mprotect(p, PAGE, PROT_NONE); /* its end: engine_fault() starts afresh there */
+    h->jit_sp_top = p + SHADOW_BYTES + PAGE - 64;
+    h->jit_sp = h->jit_sp_top;
+    *(uint64_t *)(void *)(h->jit_sp_top + 8) = 1;
+    h->jit_entries = j->entries;
+    h->jit_code = j->code;
+    h->guest_base = en->cfg.guest_base;
+    h->jit_flags_of = j->flags_of;
+    h->jit_nan[IRF_S] = UINT64_C(0xffffffff7fc00000);
+    h->jit_nan[IRF_D] = UINT64_C(0x7ff8000000000000);
+    pthread_mutex_lock(&j->lock);
+    h->jit_next = en->harts;
+    en->harts = h;
+    h->seen_epoch = j->epoch;
+    pthread_mutex_unlock(&j->lock);
+    return true;
+}
+
+void
+engine_hart_copied(struct hart *h)
+{
+    h->jit_sp_top = NULL;
+    h->jit_next = NULL;
+    h->interpret = 0;
+}
+
+void
+engine_hart_release(struct engine *en, struct hart *h)
+{
+    if (en->jit == NULL || h->jit_sp_top == NULL) {
+        return;
+    }
+    pthread_mutex_lock(&en->jit->lock);
+    for (struct hart **at = &en->harts; *at != NULL; at = &(*at)->jit_next) {
+        if (*at == h) {
+            *at = h->jit_next;
+            break;
+        }
+    }
+    pthread_mutex_unlock(&en->jit->lock);
+    if (h->in_guest == GUEST_TRANSLATED) { /* a process that shares our memory was killed in there */
+        atomic_fetch_sub(&en->jit->inside, 1);
+    }
+    munmap(h->jit_sp_top + 64 - SHADOW_BYTES - PAGE, SHADOW_BYTES + PAGE);
+    h->jit_sp_top = NULL;
+}
+
+/* Everybody out of translated code, soon. With the lock. */
+static void
+kick(struct engine *en)
+{
+    for (struct hart *h = en->harts; h != NULL; h = h->jit_next) {
+        __atomic_store_n(&h->attention, 1, __ATOMIC_SEQ_CST);
+    }
+}
+
+static void
+lock(struct jit *j, struct hart *h)
+{
+    pthread_mutex_lock(&j->lock);
+    j->owner = h;
+}
+
+static void
+unlock(struct jit *j)
+{
+    j->owner = NULL;
+    pthread_mutex_unlock(&j->lock);
+}
+
+void
+adaptive_landed(struct hart *h)
+{
+    struct jit *j = h->engine->jit;
+    if (j->owner == h) { /* guest code went away while it was being read */
+        unlock(j);
+    }
+}
+
+static void
+want_flush(struct engine *en)
+{
+    atomic_store(&en->jit->flush_wanted, true);
+    kick(en);
+}
+
+static bool
+come_in(struct jit *j)
+{
+    atomic_fetch_add(&j->inside, 1);
+    if (!atomic_load(&j->flush_wanted)) {
+        return true;
+    }
+    atomic_fetch_sub(&j->inside, 1);
+    return false;
+}
+
+static void
+go_out(struct engine *en, struct hart *h)
+{
+    struct jit *j = en->jit;
+    if (atomic_fetch_sub(&j->inside, 1) == 1 && atomic_load(&j->flush_wanted)) {
+        lock(j, h);
+        if (atomic_load(&j->inside) == 0 && atomic_load(&j->flush_wanted)) {
+            jit_flush(en);
+            atomic_store(&j->flush_wanted, false);
+        }
+        unlock(j);
+    }
+}
+
+/* Up to the next taken jump, in tier 0; does not come back. */
+static _Noreturn void
+interpret(struct hart *h, int64_t budget)
+{
+    struct landing *land = h->landing;
+    land->again = true;
+    h->engine->jit->stats.interp_runs++;
+    if (h->engine->cfg.guest_base == 0) {
+        interp_threaded_base0(h, budget);
+    } else {
+        interp_threaded(h, budget);
+    }
+    __builtin_unreachable();
+}
+
+/* Code at pc has been asked for once more: is it warm now? */
+static bool
+warm(struct jit *j, uint64_t pc)
+{
+    uint16_t *heat = &j->heat[(pc >> 1 ^ pc >> 15) & HEAT_MASK];
+    if (*heat < j->hot1) {
+        ++*heat;
+        return false;
+    }
+    return true;
+}
+
+/* A translation of the block at pc; NULL if there is none to be had. */
+static struct translation *
+translate(struct engine *en, struct hart *h, uint64_t pc)
+{
+    struct jit *j = en->jit;
+    lock(j, h);
+    struct translation *t = jit_find(j, pc);
+    if (t == NULL) {
+        h->in_guest = GUEST_FETCHING;
+        const bool there = region_block(en, h, pc);
+        h->in_guest = GUEST_RUNNING;
+        if (there) {
+            t = jit_lower(en, j->region);
+            if (t == NULL && j->no_room) {
+                want_flush(en);
+            }
+        }
+        if (t == NULL) { /* do not try at once again */
+            j->heat[(pc >> 1 ^ pc >> 15) & HEAT_MASK] = 0;
+        }
+    }
+    unlock(j);
+    return t;
+}
+
+static void
+optimise(struct engine *en, struct hart *h, uint64_t pc)
+{
+    struct jit *j = en->jit;
+    lock(j, h);
+    struct translation *old = jit_find(j, pc), *t = NULL;
+    if (old != NULL && old->tier == 1) {
+        __atomic_store_n(old->counter, INT32_MAX, __ATOMIC_RELAXED);
+        h->in_guest = GUEST_FETCHING;
+        const bool there = (j->opts & IROPT_REGIONS) != 0 && region_grow(en, h, old);
+        h->in_guest = GUEST_RUNNING;
+        if (there) {
+            t = jit_lower(en, j->region);
+            if (t != NULL) {
+                jit_rechain(j, old, t);
+            } else if (j->no_room) {
+                want_flush(en);
+            }
+        }
+    }
+    j->stats.hot++;
+    unlock(j);
+}
+
+void
+interp_adaptive(struct hart *h, int64_t budget)
+{
+    struct engine *en = h->engine;
+    struct jit *j = en->jit;
+    uint32_t from = 0; /* the exit that we came out of, to be chained */
+    if (budget < INT64_MAX / 2 || (h->jit_sp_top == NULL && !hart_prepare(en, h))) {
+        interp_threaded(h, budget); /* who counts gets the interpreter */
+    }
+    if (h->interpret != 0) {
+        h->interpret = 0;
+        interpret(h, 1);
+    }
+    for (;;) {
+        if (h->attention != 0) {
+            interp_leave_poll(h);
+        }
+        const uint64_t pc = h->pc;
+        if (h->frm != 0) {
+            interpret(h, 1000);
+        }
+        uint32_t entry = pc < GUEST_TOP ? __atomic_load_n(&j->entries[pc / 2], __ATOMIC_ACQUIRE) : 0;
+        if (entry == 0) {
+            if (pc >= GUEST_TOP || !warm(j, pc) || atomic_load(&j->flush_wanted)) {
+                interpret(h, 1);
+            }
+            struct translation *t = translate(en, h, pc);
+            if (t == NULL) {
+                interpret(h, 1);
+            }
+        }
+        if (!come_in(j)) {
+            interpret(h, 100);
+        }
+        entry = __atomic_load_n(&j->entries[pc / 2], __ATOMIC_ACQUIRE); /* as it is now that nobody flushes */
+        if (entry == 0) {
+            go_out(en, h);
+            from = 0;
+            continue;
+        }
+        if (from != 0) {
+            lock(j, h);
+            struct translation *t = jit_find(j, pc);
+            if (t != NULL && j->exits[from].pc == pc && j->exits[from].slot != NULL) {
+                jit_chain(j, from, t);
+            }
+            unlock(j);
+        }
+        if (h->seen_epoch != j->epoch) {
+            h->seen_epoch = j->epoch;
+            h->jit_sp = h->jit_sp_top;
+        }
+        h->in_guest = GUEST_TRANSLATED;
+        from = j->enter(h, j->code + entry);
+        h->in_guest = GUEST_RUNNING;
+        const struct jexit x = j->exits[from];
+        go_out(en, h);
+        if (from != 0) {
+            h->pc = x.pc;
+        }
+        j->stats.exits[x.kind]++;
+        switch ((enum jexit_kind)x.kind) {
+        case JX_INDIRECT:
+        case JX_CHAIN:
+            break;
+        case JX_POLL:
+            from = 0;
+            break;
+        case JX_HOT:
+            optimise(en, h, h->pc);
+            from = 0;
+            break;
+        case JX_INTERP:
+            interpret(h, 1);
+        case JX_ECALL:
+            interp_leave(h, EXIT_ECALL, 0);
+        case JX_EBREAK:
+            interp_leave(h, EXIT_EBREAK, 0);
+        case JX_ILLEGAL:
+        case JX_FENCE_I:
+            interpret(h, 1); /* it knows the rest */
+        }
+    }
+}
+
+/*
+ * A fault in translated code, with the host's registers as they were. Makes the hart exact and returns true if the
+ * interpreter is to do the instruction again, and fault for good; *resume if the code can just go on.
+ */
+bool
+adaptive_fault(struct hart *h, void *ucontext, uint64_t host_addr, bool *resume)
+{
+    static const uint8_t gregs[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
+                                      REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
+    const ucontext_t *uc = ucontext;
+    struct jit *j = h->engine->jit;
+    uint8_t *const rip = (uint8_t *)(uintptr_t)uc->uc_mcontext.gregs[REG_RIP];
+    *resume = false;
+    const char *bottom = h->jit_sp_top + 64 - SHADOW_BYTES - PAGE;
+    if (host_addr - (uint64_t)(uintptr_t)bottom < PAGE) { /* the shadow stack is full: forget it */
+        ((ucontext_t *)ucontext)->uc_mcontext.gregs[REG_RSP] = (greg_t)(uintptr_t)h->jit_sp_top;
+        *resume = true;
+        return false;
+    }
+    const struct translation *t = jit_translation_at(j, rip);
+    if (t == NULL) {
+        return false;
+    }
+    const uint32_t off = (uint32_t)(rip - t->code);
+    uint32_t lo = 0, hi = t->n_faults;
+    while (lo < hi) {
+        const uint32_t mid = (lo + hi) / 2;
+        if (t->faults[mid].off < off) {
+            lo = mid + 1;
+        } else {
+            hi = mid;
+        }
+    }
+    if (lo == t->n_faults || t->faults[lo].off != off) {
+        return false;
+    }
+    for (unsigned g = 0; g < 32; g++) {
+        if (t->map->x[g] != NO_REG) {
+            h->x[g] = (uint64_t)uc->uc_mcontext.gregs[gregs[t->map->x[g]]];
+        }
+        if (t->map->f[g] != NO_REG) {
+            memcpy(&h->f[g], &uc->uc_mcontext.fpregs->_xmm[t->map->f[g]], 8);
+        }
+    }
+    h->pc = t->pc + (uint64_t)(int64_t)t->faults[lo].delta;
+    h->ip = NULL;
+    h->jit_sp = (char *)(uintptr_t)uc->uc_mcontext.gregs[REG_RSP];
+    atomic_fetch_sub(&j->inside, 1);
+    j->stats.faults++;
+    return true;
+}

@@ -1,0 +1,166 @@
+/*
+ * jit.h - what the translator's files share
+ *
+ *      adaptive.c   the emulation manager: finds, interprets, counts, asks for translations, follows exits
+ *      region.c     which blocks make a unit of translation, and which host register holds which guest register in it
+ *      front.c ir.c guest instructions to IR          lower.c lower_fp.c   IR to x86-64
+ *      tcache.c     where translations are kept: code, slots, exits, the table of entries; chaining, forgetting, flushing
+ *
+ * Between translations guest registers stand as std_map says, all others in memory (the standard convention):
+ *
+ *      rbp  &hart + HART_BIAS        rsp  the shadow stack of return addresses        rax rcx rdx  scratch
+ *      rbx rsi rdi r8-r15  guest registers                 xmm3  all ones         MXCSR  the guest's
+ *
+ * A region may hold other guest registers in those, and f registers in xmm5-xmm15; it shuffles at its entry, its exits and around
+ * calls. docs/decisions/0004 says why.
+ */
+#ifndef DOPPEL_JIT_H
+#define DOPPEL_JIT_H
+
+#include "engine/engine_impl.h"
+#include "engine/ir.h"
+#include "engine/x64.h"
+
+#include <pthread.h>
+
+#define HART_BIAS 128 /* x0..x31 are then within one byte of displacement */
+#define HART(field) ((int)offsetof(struct hart, field) - HART_BIAS)
+#define HART_X(g) ((int)(8 * (g)) - HART_BIAS)
+#define HART_F(g) ((int)offsetof(struct hart, f) + (int)(8 * (g)) - HART_BIAS)
+
+/* Where a region keeps guest registers: a host register, or NO_REG for memory. */
+struct regmap {
+    int8_t x[32];
+    int8_t f[32];
+};
+extern const struct regmap std_map;
+#define STD_HOSTS (1u << RBX | 1u << RSI | 1u << RDI | 0xff00u)
+#define XMM_ONES 3     /* all ones: the upper half of every single */
+#define FIRST_F_HOME 5 /* a region's f registers: xmm5 and up */
+
+/* What a translation ends with, seen from the manager. The number of the exit is in eax. */
+enum jexit_kind {
+    JX_INDIRECT, /* number 0 only: the target is in hart->pc */
+    JX_CHAIN,    /* go on at pc; the slot may be set to its translation */
+    JX_HOT,      /* the block at pc has used up its count */
+    JX_POLL,     /* attention; nothing of the instruction at pc has been done */
+    JX_INTERP,   /* the interpreter executes the instruction at pc */
+    JX_ECALL,
+    JX_EBREAK,
+    JX_ILLEGAL,
+    JX_FENCE_I,
+};
+struct jexit {
+    uint64_t pc;
+    uint64_t *slot;          /* JX_CHAIN: where the jump goes */
+    uint64_t unchained;      /* what the slot holds while it goes nowhere: the way to the manager */
+    uint32_t next;           /* the next exit that is chained to the same translation */
+    uint8_t kind;
+};
+
+struct fault_point {
+    uint32_t off; /* of the host instruction, from the translation's start */
+    int32_t delta; /* guest address, from the translation's pc */
+};
+
+/* One piece of generated code: a block (tier 1) or a region (tier 2). */
+struct translation {
+    uint64_t pc;
+    uint8_t *code; /* as executed */
+    uint32_t size;
+    uint8_t tier;
+    bool dead;
+    uint32_t n_faults, n_insns;
+    struct fault_point *faults;      /* by offset */
+    const struct regmap *map;
+    uint32_t *counter;               /* tier 1: counts down */
+    uint32_t incoming;               /* exits chained to here */
+    uint64_t lo, hi;                 /* guest bytes that it was made from, as one range */
+    uint64_t hash;                   /* of the guest bytes */
+    uint32_t n_spans;
+    struct span { uint64_t start, end; } *spans; /* what exactly */
+    struct translation *next;        /* of all */
+};
+
+/* What lower() works from: blocks in the order in which they are laid out. */
+struct rblock {
+    uint64_t pc;
+    uint32_t first, count; /* instructions */
+    bool label;            /* somebody jumps here, or returns here: nothing is known of values */
+    bool taken;            /* the layout goes on where the last branch is taken */
+    uint8_t *at;           /* lower(): where it was emitted, or NULL */
+};
+#define REGION_BLOCKS 128
+#define REGION_INSNS 2000
+struct region {
+    uint64_t pc;
+    unsigned tier, n_blocks, n_insns;
+    struct regmap map;
+    struct rblock blocks[REGION_BLOCKS];
+    struct insn insns[REGION_INSNS];
+    uint64_t pcs[REGION_INSNS];
+};
+
+struct jit_stats {
+    unsigned long blocks, regions, bytes, insns, exits[9], chains, flushes, invalidated, hot, interp_runs, faults;
+    unsigned long shared, folded, dead, spills;
+};
+
+struct jit {
+    pthread_mutex_t lock;      /* translating, chaining, forgetting */
+    struct hart *owner;        /* who holds it: a fault while guest code is read must release it */
+    uint8_t *code, *write;     /* the cache's two views */
+    size_t size;
+    uint8_t *top;              /* free code starts here (executable view) */
+    uint8_t *floor;            /* … and what is below is the trampolines, which stay */
+    uint64_t *data, *data_top, *data_end; /* slots and counters, in reach of rip-relative addressing */
+    struct jexit *exits;
+    uint32_t n_exits, max_exits;
+    uint32_t *entries;         /* entries[pc / 2]: offset of the translation in the cache, 0 for none */
+    struct translation *all;
+    struct translation **by_addr; /* by address of code, for faults */
+    uint32_t n_by_addr, max_by_addr;
+    uint16_t *heat;            /* of cold code, by hash of the pc */
+    uint64_t epoch;            /* raised when something was forgotten: return addresses then count no more */
+    atomic_int inside;         /* harts in generated code */
+    atomic_bool flush_wanted;
+    bool shared_with_child;
+    bool no_room;              /* why jit_lower() gave up: the cache is full */
+    int memfd;
+    struct region *region;     /* scratch of who holds the lock */
+    struct ir *ir;
+    struct jit_stats stats;
+    unsigned opts, hot1, hot2; /* --opt, thresholds */
+    uint8_t flags_of[64];      /* fflags by the low six bits of MXCSR */
+    bool bmi1, bmi2, avx, fma, lzcnt, popcnt, sse41;
+    /* trampolines */
+    uint32_t (*enter)(struct hart *h, const void *code);
+    uint8_t *leave;            /* eax: number of the exit */
+    uint8_t *indirect_exit;    /* rax: guest address */
+    uint8_t *return_missed;    /* the same, and return addresses are forgotten */
+};
+
+/* tcache.c */
+int jit_init(struct engine *en, struct err *e);
+void jit_fini(struct engine *en);
+struct translation *jit_begin(struct jit *j, struct x64 *x); /* room for code; NULL: the cache is full */
+struct translation *jit_publish(struct engine *en, struct translation *t, const struct x64 *x, bool enter);
+uint32_t jit_exit_new(struct jit *j, enum jexit_kind kind, uint64_t pc); /* UINT32_MAX: full */
+uint64_t *jit_data_new(struct jit *j, uint64_t v);                       /* NULL: full */
+void jit_chain(struct jit *j, uint32_t exit, struct translation *to);
+void jit_forget(struct engine *en, uint64_t start, uint64_t end, bool if_changed);
+void jit_rechain(struct jit *j, struct translation *from, struct translation *to);
+void jit_flush(struct engine *en);
+void jit_after_fork(struct engine *en);
+struct translation *jit_translation_at(struct jit *j, const uint8_t *code);
+struct translation *jit_find(struct jit *j, uint64_t pc);
+uint64_t jit_hash(const struct engine *en, const struct translation *t);
+
+/* lower.c. Holding the lock. NULL if there is no room (then a flush is due). */
+struct translation *jit_lower(struct engine *en, struct region *r);
+
+/* region.c. Fills j->region with the block at pc, or with the region around it; false if there is no code there. */
+bool region_block(struct engine *en, struct hart *h, uint64_t pc);
+bool region_grow(struct engine *en, struct hart *h, struct translation *head);
+
+#endif

@@ -1,0 +1,634 @@
+/*
+ * lower.c - IR to x86-64: control flow and exits; lower_int.c and lower_fp.c have the operations, lower_regs.c the registers
+ */
+#include "engine/lower.h"
+
+#include <string.h>
+
+const struct regmap std_map = {
+    .x = {NO_REG, R15, R13, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, R9, R14, RDI, R10, R11, R8, RSI, RBX,
+          NO_REG, NO_REG, R12, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG,
+          NO_REG, NO_REG},
+    .f = {NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG,
+          NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG, NO_REG,
+          NO_REG, NO_REG, NO_REG, NO_REG},
+};
+
+/* Exits. */
+
+struct stub *
+stub_new(struct lower *l, enum stub_kind k, uint8_t *from)
+{
+    if (l->n_stubs == STUBS) {
+        l->full = true;
+        l->n_stubs = 0;
+    }
+    struct stub *s = &l->stubs[l->n_stubs++];
+    *s = (struct stub){.kind = (uint8_t)k, .from = from};
+    return s;
+}
+
+static uint64_t
+pc_here(const struct lower *l)
+{
+    return l->r->pcs[l->ir->ins[l->i].gi];
+}
+
+void
+bail(struct lower *l, uint8_t *from)
+{
+    struct stub *s = stub_new(l, STUB_EXIT, from);
+    s->exit = JX_INTERP;
+    s->pc = pc_here(l);
+}
+
+void
+fault_here(struct lower *l)
+{
+    if (l->n_faults == sizeof l->faults / sizeof l->faults[0]) {
+        l->full = true;
+        return;
+    }
+    l->faults[l->n_faults++] = (struct fault_point){(uint32_t)(x_here(&l->x) - l->start), (int32_t)(pc_here(l) - l->r->pc)};
+}
+
+struct mem
+address(struct lower *l, ref base, int64_t disp)
+{
+    if (l->en->cfg.guest_base == 0) {
+        return M(use_int(l, base), disp);
+    }
+    const int t = temp_int(l);
+    put_int(l, t, base);
+    x_rm(&l->x, X_ADD, true, t, M(RBP, HART(guest_base)));
+    return M(t, disp);
+}
+
+/* Guest registers from where the region has them to where the standard convention wants them, and back. */
+static void
+shuffle_out(struct lower *l)
+{
+    if (l->map == &std_map) {
+        return;
+    }
+    for (unsigned g = 1; g < 32; g++) {
+        const int h = l->map->x[g];
+        if (h != NO_REG && std_map.x[g] != h) {
+            x_rm(&l->x, X_STORE, true, h, M(RBP, HART_X(g)));
+        }
+        if (l->map->f[g] != NO_REG) {
+            fp_store_reg(l, l->map->f[g], M(RBP, HART_F(g)));
+        }
+    }
+    if (l->map->f[0] != NO_REG) {
+        fp_store_reg(l, l->map->f[0], M(RBP, HART_F(0)));
+    }
+    for (unsigned g = 1; g < 32; g++) {
+        if (std_map.x[g] != NO_REG && l->map->x[g] != std_map.x[g]) {
+            x_rm(&l->x, X_MOV, true, std_map.x[g], M(RBP, HART_X(g)));
+        }
+    }
+}
+
+static void
+shuffle_in(struct lower *l)
+{
+    if (l->map == &std_map) {
+        return;
+    }
+    for (unsigned g = 1; g < 32; g++) {
+        if (std_map.x[g] != NO_REG && l->map->x[g] != std_map.x[g]) {
+            x_rm(&l->x, X_STORE, true, std_map.x[g], M(RBP, HART_X(g)));
+        }
+    }
+    for (unsigned g = 1; g < 32; g++) {
+        const int h = l->map->x[g];
+        if (h != NO_REG && std_map.x[g] != h) {
+            x_rm(&l->x, X_MOV, true, h, M(RBP, HART_X(g)));
+        }
+    }
+    for (unsigned g = 0; g < 32; g++) {
+        if (l->map->f[g] != NO_REG) {
+            fp_load_reg(l, l->map->f[g], M(RBP, HART_F(g)));
+        }
+    }
+}
+
+/* `mov eax, exit; jmp leave`, in the standard convention. */
+static void
+leave(struct lower *l, uint32_t exit)
+{
+    x_mov_imm(&l->x, RAX, exit);
+    x_land_at(x_jmp(&l->x), l->j->leave - l->x.delta);
+}
+
+static void
+go_exit(struct lower *l, enum jexit_kind kind, uint64_t pc)
+{
+    const uint32_t n = jit_exit_new(l->j, kind, pc);
+    if (n == UINT32_MAX) {
+        l->full = l->j->no_room = true;
+        return;
+    }
+    shuffle_out(l);
+    leave(l, n);
+}
+
+/* Go on at pc, by way of a slot that first leads to the manager. call: and come back behind. */
+static void
+go_chain(struct lower *l, uint64_t pc, bool call)
+{
+    const uint32_t n = jit_exit_new(l->j, JX_CHAIN, pc);
+    uint64_t *slot = jit_data_new(l->j, 0);
+    if (n == UINT32_MAX || slot == NULL) {
+        l->full = l->j->no_room = true;
+        return;
+    }
+    uint8_t *over = NULL;
+    if (call) {
+        x_call_mem(&l->x, M_ABS(slot));
+        over = x_jmp(&l->x);
+    } else {
+        x_jmp_mem(&l->x, M_ABS(slot));
+    }
+    *slot = (uint64_t)(uintptr_t)x_here(&l->x);
+    l->j->exits[n].slot = slot;
+    l->j->exits[n].unchained = *slot;
+    leave(l, n);
+    if (over != NULL) {
+        x_land(&l->x, over);
+    }
+}
+
+static struct rblock *
+block_at(const struct lower *l, uint64_t pc)
+{
+    for (unsigned k = 0; k < l->r->n_blocks; k++) {
+        if (l->r->blocks[k].pc == pc && l->r->blocks[k].label) {
+            return &l->r->blocks[k];
+        }
+    }
+    return NULL;
+}
+
+static void
+fixup(struct lower *l, uint8_t *disp, uint64_t pc)
+{
+    if (l->n_fix == FIXUPS) {
+        l->full = true;
+        return;
+    }
+    l->fix[l->n_fix++] = (struct fixup){disp, pc};
+}
+
+static void
+poll(struct lower *l)
+{
+    x_mi(&l->x, X_I_CMP, false, M(RBP, HART(attention)), 0);
+    struct stub *s = stub_new(l, STUB_EXIT, x_jcc(&l->x, CC_NE));
+    s->exit = JX_POLL;
+    s->pc = pc_here(l);
+}
+
+/* Control to pc, inside the region or out of it. */
+static void
+go(struct lower *l, uint64_t pc)
+{
+    struct rblock *b = block_at(l, pc);
+    if (b == NULL) {
+        shuffle_out(l);
+        go_chain(l, pc, false);
+    } else if (b->at != NULL) {
+        x_jmp_to(&l->x, b->at);
+    } else {
+        fixup(l, x_jmp(&l->x), pc);
+    }
+}
+
+static void
+go_if(struct lower *l, enum cc cc, uint64_t pc)
+{
+    struct rblock *b = block_at(l, pc);
+    if (b != NULL && b->at != NULL) {
+        x_jcc_to(&l->x, cc, b->at);
+    } else if (b != NULL) {
+        fixup(l, x_jcc(&l->x, cc), pc);
+    } else {
+        stub_new(l, STUB_CHAIN, x_jcc(&l->x, cc))->pc = pc;
+    }
+}
+
+enum cc
+compare(struct lower *l, enum ir_op op, ref a, ref b)
+{
+    static const uint8_t ccs[IR_OP_COUNT] = {[IR_EQ] = CC_E,   [IR_NE] = CC_NE,  [IR_LT] = CC_L,  [IR_GE] = CC_GE,
+                                             [IR_LTU] = CC_B,  [IR_GEU] = CC_AE};
+    static const uint8_t mirror[16] = {[CC_E] = CC_E,  [CC_NE] = CC_NE, [CC_L] = CC_G,  [CC_GE] = CC_LE,
+                                       [CC_B] = CC_A,  [CC_AE] = CC_BE};
+    enum cc cc = (enum cc)ccs[op];
+    const struct ir_ins *pa = &l->ir->ins[a], *pb = &l->ir->ins[b];
+    if (pa->op == IR_CONST && pb->op != IR_CONST) {
+        const ref t = a;
+        a = b;
+        b = t;
+        pb = pa;
+        cc = (enum cc)mirror[cc];
+    }
+    struct mem m;
+    if (pb->op == IR_CONST && pb->imm == (int32_t)pb->imm) {
+        if (memory_operand(l, a, &m)) {
+            x_mi(&l->x, X_I_CMP, true, m, (int32_t)pb->imm);
+            return cc;
+        }
+        const int ra = use_int(l, a);
+        if (pb->imm == 0) {
+            x_rr(&l->x, X_TEST, true, ra, ra);
+        } else {
+            x_ri(&l->x, X_I_CMP, true, ra, (int32_t)pb->imm);
+        }
+        return cc;
+    }
+    const int ra = use_int(l, a);
+    if (memory_operand(l, b, &m)) {
+        x_rm(&l->x, X_CMP, true, ra, m);
+    } else {
+        x_rr(&l->x, X_CMP, true, ra, use_int(l, b));
+    }
+    return cc;
+}
+
+/* What jumps indirectly ends so: the target is in rax, the convention standard. */
+static void
+go_indirect(struct lower *l, bool call)
+{
+    struct x64 *x = &l->x;
+    x_mov(x, RCX, RAX);
+    x_shift_i(x, X_SHR, true, RCX, 38);
+    stub_new(l, STUB_WILD, x_jcc(x, CC_NE));
+    x_rm(x, X_MOV, true, RCX, M(RBP, HART(jit_entries)));
+    x_rm(x, X_MOV, false, RCX, (struct mem){RCX, RAX, 1, 0});
+    x_rm(x, X_ADD, true, RCX, M(RBP, HART(jit_code)));
+    x_rr(x, 0xff, false, call ? 2 : 4, RCX);
+}
+
+static void
+push_link(struct lower *l, uint64_t link)
+{
+    if (link <= INT32_MAX) {
+        x_b(&l->x, 0x68);
+        x_d(&l->x, (uint32_t)link);
+    } else {
+        x_mov_imm(&l->x, RCX, link);
+        x_push(&l->x, RCX);
+    }
+}
+
+/* Behind a call that came back: the standard convention, and the address still on the shadow stack. */
+static void
+come_back(struct lower *l, uint64_t link)
+{
+    x_rm(&l->x, X_LEA, true, RSP, M(RSP, 8));
+    struct rblock *b = block_at(l, link);
+    if (b == NULL) {
+        go_chain(l, link, false);
+    } else {
+        shuffle_in(l);
+        /* The block is laid out next, or its jump follows. */
+        if (b->at != NULL) {
+            x_jmp_to(&l->x, b->at);
+        } else if (b == l->r->blocks || b[-1].first + b[-1].count - 1 != l->ir->ins[l->i].gi) {
+            fixup(l, x_jmp(&l->x), link);
+        }
+    }
+}
+
+static void
+lower_control(struct lower *l, const struct ir_ins *i)
+{
+    struct x64 *x = &l->x;
+    const uint64_t pc = pc_here(l), link = pc + l->r->insns[i->gi].len;
+    switch (i->op) {
+    case IR_BR:
+        if ((uint64_t)i->imm <= pc) {
+            poll(l);
+        }
+        go_if(l, compare(l, (enum ir_op)i->aux, i->a, i->b), (uint64_t)i->imm);
+        break;
+    case IR_JMP:
+        if ((uint64_t)i->imm <= pc) {
+            poll(l);
+        }
+        go(l, (uint64_t)i->imm);
+        break;
+    case IR_CALL:
+        if ((uint64_t)i->imm <= pc) {
+            poll(l);
+        }
+        shuffle_out(l);
+        push_link(l, link);
+        go_chain(l, (uint64_t)i->imm, true);
+        come_back(l, link);
+        break;
+    case IR_CALLR:
+    case IR_JMPR:
+        put_int(l, RAX, i->a);
+        shuffle_out(l);
+        x_mi(x, X_I_CMP, false, M(RBP, HART(attention)), 0);
+        stub_new(l, STUB_INDIRECT, x_jcc(x, CC_NE));
+        if (i->op == IR_CALLR) {
+            push_link(l, link);
+            go_indirect(l, true);
+            come_back(l, link);
+        } else {
+            go_indirect(l, false);
+        }
+        break;
+    case IR_RET: {
+        /* The link register itself: its lowest bit does not count, and the shadow stack holds even addresses. */
+        const unsigned g = l->r->insns[i->gi].rs1;
+        shuffle_out(l);
+        int h = std_map.x[g];
+        if (h == NO_REG) {
+            h = RAX;
+            x_rm(x, X_MOV, true, RAX, M(RBP, HART_X(g)));
+        }
+        x_mi(x, X_I_CMP, false, M(RBP, HART(attention)), 0);
+        stub_new(l, STUB_RETURN, x_jcc(x, CC_NE))->arg = (uint8_t)h;
+        x_rm(x, X_CMP, true, h, M(RSP, 8));
+        stub_new(l, STUB_RETURN, x_jcc(x, CC_NE))->arg = (uint8_t)h;
+        x_b(x, 0xc3);
+        break;
+    }
+    case IR_EXIT: {
+        static const uint8_t kinds[] = {[IRX_ECALL] = JX_ECALL, [IRX_EBREAK] = JX_EBREAK, [IRX_ILLEGAL] = JX_ILLEGAL,
+                                        [IRX_FENCE_I] = JX_FENCE_I, [IRX_INTERP] = JX_INTERP};
+        go_exit(l, (enum jexit_kind)kinds[i->aux], (uint64_t)i->imm);
+        break;
+    }
+    default:
+        l->full = true;
+        break;
+    }
+}
+
+static void
+lower_stub(struct lower *l, const struct stub *s)
+{
+    struct x64 *x = &l->x;
+    x_land(x, s->from);
+    switch ((enum stub_kind)s->kind) {
+    case STUB_CHAIN:
+        shuffle_out(l);
+        go_chain(l, s->pc, false);
+        break;
+    case STUB_EXIT:
+        go_exit(l, (enum jexit_kind)s->exit, s->pc);
+        break;
+    case STUB_RETURN:
+        x_mov(x, RAX, s->arg);
+        x_ri(x, X_I_AND, true, RAX, -2);
+        x_land_at(x_jmp(x), l->j->return_missed - x->delta);
+        break;
+    case STUB_INDIRECT:
+    case STUB_WILD:
+        x_land_at(x_jmp(x), l->j->indirect_exit - x->delta);
+        break;
+    case STUB_NAN:
+        fp_load_reg(l, s->arg, M(RBP, HART(jit_nan) + 8 * s->fmt));
+        x_jmp_to(x, s->back);
+        break;
+    }
+}
+
+/* Dead code, last uses, and which values may be made in their guest register's home. */
+static void
+analyse(struct lower *l)
+{
+    struct ir *ir = l->ir;
+    memset(l->last, 0, ir->n * sizeof l->last[0]);
+    memset(l->uses, 0, ir->n * sizeof l->uses[0]);
+    memset(l->set_at, 0, ir->n * sizeof l->set_at[0]);
+    uint32_t x_dead = 0, f_dead = 0; /* guest registers that are written again before anybody can look */
+    for (unsigned k = ir->n; k-- > 1;) {
+        struct ir_ins *i = &ir->ins[k];
+        if (i->op == IR_SET) {
+            if (x_dead >> i->aux & 1 && (ir->opts & IROPT_DSE)) {
+                i->op = IR_NOP;
+                l->j->stats.dead++;
+                continue;
+            }
+            x_dead |= 1u << i->aux;
+        } else if (i->op == IR_SETF) {
+            if (f_dead >> i->aux & 1 && (ir->opts & IROPT_DSE)) {
+                i->op = IR_NOP;
+                continue;
+            }
+            f_dead |= 1u << i->aux;
+        } else if (i->op == IR_GET || i->op == IR_GETF) {
+            /* The home is read where the value is first used; no SET of it stands before this. */
+            if (i->op == IR_GET) {
+                x_dead &= ~(1u << i->aux);
+            } else {
+                f_dead &= ~(1u << i->aux);
+            }
+        } else if (!ir_pure[i->op] && i->op != IR_NOP) {
+            x_dead = f_dead = 0;
+        }
+        if (ir_pure[i->op] && l->uses[k] == 0) {
+            i->op = IR_NOP;
+            continue;
+        }
+        const unsigned n = ir_args[i->op];
+        const ref args[3] = {i->a, n > 1 ? i->b : (ref)0, n > 2 ? i->c : (ref)0};
+        for (unsigned a = 0; a < n; a++) {
+            l->uses[args[a]]++;
+            if (l->last[args[a]] == 0) {
+                l->last[args[a]] = (uint16_t)k;
+            }
+        }
+    }
+    /* A compare that only a branch or a choice behind it wants is made there. */
+    uint16_t pending = 0;
+    for (unsigned k = 1; k < ir->n; k++) {
+        const struct ir_ins *i = &ir->ins[k];
+        if (i->op == IR_SET || i->op == IR_SETF) {
+            const ref v = i->a;
+            if (v > pending && l->set_at[v] == 0 && !ir_is_const(ir, v)) {
+                l->set_at[v] = (uint16_t)k;
+            }
+            pending = (uint16_t)k; /* what was made before this SET must not be put into a home any more */
+        } else if (!ir_pure[i->op] && i->op != IR_NOP && i->op != IR_GET && i->op != IR_GETF) {
+            pending = (uint16_t)(k - 1); /* the instruction itself may make its value in place */
+        }
+    }
+}
+
+static void
+lower_unit(struct lower *l)
+{
+    struct ir *ir = l->ir;
+    analyse(l);
+    memset(l->reg, 0, sizeof l->reg);
+    memset(l->freg, 0, sizeof l->freg);
+    memset(l->home, 0, sizeof l->home);
+    memset(l->fhome, 0, sizeof l->fhome);
+    memset(l->spill, 0, sizeof l->spill);
+    for (unsigned k = 1; k < ir->n && !l->full; k++) {
+        const struct ir_ins *i = &ir->ins[k];
+        l->i = k;
+        l->lock = l->flock = 0;
+        if (!x_room(&l->x, 1024)) {
+            l->full = l->j->no_room = true;
+            break;
+        }
+        switch (i->op) {
+        case IR_NOP:
+        case IR_CONST:
+            break;
+        case IR_GET:
+            if (l->uses[k] == 0) {
+                break;
+            }
+            if (l->map->x[i->aux] != NO_REG) {
+                l->reg[l->map->x[i->aux]] = (ref)k;
+            } else {
+                l->home[i->aux] = (ref)k;
+            }
+            break;
+        case IR_GETF:
+            if (l->uses[k] == 0) {
+                break;
+            }
+            if (l->map->f[i->aux] != NO_REG) {
+                l->freg[l->map->f[i->aux]] = (ref)k;
+            } else {
+                l->fhome[i->aux] = (ref)k;
+            }
+            break;
+        case IR_SET:
+        case IR_SETF:
+            lower_set(l, i, i->op == IR_SETF);
+            break;
+        case IR_BR:
+        case IR_JMP:
+        case IR_JMPR:
+        case IR_CALL:
+        case IR_CALLR:
+        case IR_RET:
+        case IR_EXIT:
+            lower_control(l, i);
+            break;
+        default:
+            if (!lower_int(l, i) && !lower_fp(l, i)) {
+                l->full = true;
+            }
+        }
+    }
+    ir_reset(ir);
+}
+
+/* All blocks in the order of the layout. */
+static void
+lower_blocks(struct lower *l)
+{
+    struct region *r = l->r;
+    struct ir *ir = l->ir;
+    bool open = false; /* control falls into what comes next */
+    for (unsigned b = 0; b < r->n_blocks && !l->full; b++) {
+        struct rblock *k = &r->blocks[b];
+        if (k->label) {
+            lower_unit(l);
+            k->at = l->x.p;
+        }
+        open = true;
+        for (unsigned n = k->first; n < k->first + k->count && open; n++) {
+            if (!ir_room(ir)) {
+                lower_unit(l);
+            }
+            ir->gi = (uint16_t)n;
+            open = front_insn(ir, &r->insns[n], r->pcs[n], k->taken && n + 1 == k->first + k->count);
+        }
+        const unsigned end = k->first + k->count - 1;
+        const uint64_t behind = r->pcs[end] + r->insns[end].len;
+        const uint64_t on = k->taken ? r->pcs[end] + (uint64_t)(int64_t)r->insns[end].imm : behind;
+        const bool next = b + 1 < r->n_blocks && r->blocks[b + 1].pc == on;
+        if (open && !next) {
+            ir_emit(ir, IR_JMP, 0, 0, 0, 0, (int64_t)on);
+        } else if (!open && !next) {
+            lower_unit(l);
+        }
+    }
+    lower_unit(l);
+}
+
+struct translation *
+jit_lower(struct engine *en, struct region *r)
+{
+    static struct lower scratch; /* of who holds the lock */
+    struct lower *l = &scratch;
+    struct jit *j = en->jit;
+    l->en = en;
+    l->j = j;
+    l->r = r;
+    l->ir = j->ir;
+    l->full = false;
+    l->n_fix = l->n_stubs = l->n_faults = 0;
+    l->map = r->tier == 1 ? &std_map : &r->map;
+    l->temps = 0xffffu & ~(1u << RSP | 1u << RBP);
+    l->ftemps = 0xffffu & ~(1u << XMM_ONES);
+    for (int g = 0; g < 32; g++) {
+        if (l->map->x[g] != NO_REG) {
+            l->temps &= ~(1u << l->map->x[g]);
+        }
+        if (l->map->f[g] != NO_REG) {
+            l->ftemps &= ~(1u << l->map->f[g]);
+        }
+    }
+    j->no_room = false;
+    struct translation *t = jit_begin(j, &l->x);
+    if (t == NULL) {
+        j->no_room = true;
+        return NULL;
+    }
+    const unsigned exits = j->n_exits;
+    uint64_t *const data = j->data_top;
+    l->start = t->code = x_here(&l->x);
+    t->pc = r->pc;
+    t->tier = (uint8_t)r->tier;
+    if (r->tier == 1) {
+        t->counter = (uint32_t *)(void *)jit_data_new(j, j->hot2);
+        if (t->counter == NULL) {
+            j->no_room = true;
+            goto full;
+        }
+        x_mi(&l->x, X_I_SUB, false, M_ABS(t->counter), 1);
+        struct stub *s = stub_new(l, STUB_EXIT, x_jcc(&l->x, CC_S));
+        s->exit = JX_HOT;
+        s->pc = r->pc;
+    }
+    shuffle_in(l);
+    ir_reset(l->ir);
+    lower_blocks(l);
+    for (unsigned k = 0; k < l->n_stubs && !l->full; k++) {
+        if (!x_room(&l->x, 1024)) {
+            l->full = l->j->no_room = true;
+            break;
+        }
+        lower_stub(l, &l->stubs[k]);
+    }
+    for (unsigned k = 0; k < l->n_fix && !l->full; k++) {
+        x_land_at(l->fix[k].disp, block_at(l, l->fix[k].pc)->at);
+    }
+    if (l->full) {
+        goto full;
+    }
+    t->n_faults = l->n_faults;
+    t->n_insns = r->n_insns;
+    t->faults = l->faults; /* jit_publish() copies */
+    t->map = l->map;
+    return jit_publish(en, t, &l->x, true);
+full:
+    j->n_exits = exits;
+    j->data_top = data;
+    return NULL;
+}

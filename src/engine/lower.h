@@ -1,0 +1,99 @@
+/*
+ * lower.h - from IR to x86-64: what lower.c and lower_fp.c share
+ *
+ * One pass over an extended block. Where values are: `reg[r]` is what host register r holds, `home` what the memory of a guest
+ * register holds, `spill` what a spill slot holds; a value may be at several places, and a constant is nowhere until it has to be.
+ * A guest register's home changes at its SET only, or a little earlier, where the value is made, if nothing in between can leave.
+ */
+#ifndef DOPPEL_LOWER_H
+#define DOPPEL_LOWER_H
+
+#include "engine/jit.h"
+
+#define SPILLS 24
+#define FIXUPS 1024
+#define STUBS 1024
+
+struct fixup {
+    uint8_t *disp; /* a 32-bit displacement … */
+    uint64_t pc;   /* … to the block there */
+};
+
+enum stub_kind {
+    STUB_CHAIN,  /* go on at pc */
+    STUB_EXIT,   /* leave for the manager */
+    STUB_RETURN, /* the return address is another: host register arg holds it, or memory of x5 */
+    STUB_INDIRECT, /* attention before an indirect jump: target in rax */
+    STUB_WILD,   /* the same, standard convention already */
+    STUB_NAN,    /* a result that is a NaN becomes the canonical one in xmm arg, then back */
+};
+
+struct stub {
+    uint8_t *from; /* displacement of the jump to it */
+    uint64_t pc;
+    uint8_t kind, exit; /* enum jexit_kind */
+    uint8_t arg, fmt;
+    uint8_t *back;
+};
+
+struct lower {
+    struct engine *en;
+    struct jit *j;
+    struct region *r;
+    struct ir *ir;
+    struct x64 x;
+    const struct regmap *map;
+    uint32_t temps, ftemps;    /* host registers that are nobody's home */
+    uint32_t lock, flock;      /* not to be taken for this instruction */
+    ref reg[16], freg[16], home[32], fhome[32], spill[SPILLS];
+    uint16_t last[IR_LIMIT];   /* where a value is used last */
+    uint16_t uses[IR_LIMIT];
+    uint16_t set_at[IR_LIMIT]; /* the SET or SETF that a value may be made in place for, or 0 */
+    unsigned i;                /* the instruction being lowered */
+    bool full;
+    struct fixup fix[FIXUPS];
+    struct stub stubs[STUBS];
+    struct fault_point faults[REGION_INSNS * 2];
+    unsigned n_fix, n_stubs, n_faults;
+    uint8_t *start; /* executable view */
+};
+
+/* lower_regs.c */
+int use_int(struct lower *l, ref r);  /* the register that holds it, loaded if need be, locked */
+int use_fp(struct lower *l, ref r);
+void put_int(struct lower *l, int reg, ref r); /* copied to that register, which holds nothing of use */
+int def_int(struct lower *l, ref may_reuse); /* where the value of l->i goes */
+int def_fp(struct lower *l, ref may_reuse);
+void made_int(struct lower *l, int reg);
+void made_fp(struct lower *l, int reg);
+int temp_int(struct lower *l); /* a scratch register for this instruction, locked */
+int temp_fp(struct lower *l);
+void claim(struct lower *l, int reg); /* that register, its value saved elsewhere */
+/* lower_regs.c: SET and SETF */
+void lower_set(struct lower *l, const struct ir_ins *i, bool fp);
+
+/* lower.c */
+struct mem address(struct lower *l, ref base, int64_t disp);
+void fault_here(struct lower *l); /* the next host instruction may fault */
+void bail(struct lower *l, uint8_t *from); /* a jump to here leaves for the interpreter, before this instruction */
+struct stub *stub_new(struct lower *l, enum stub_kind k, uint8_t *from);
+
+/* Compare a with b; the condition that then stands for the relation op (IR_EQ … IR_GEU). */
+enum cc compare(struct lower *l, enum ir_op op, ref a, ref b);
+/* Where a value is in memory, if it is in no register and not needed again: an operand that costs no register. */
+bool memory_operand(struct lower *l, ref r, struct mem *m);
+
+/* lower_int.c: true if it knew the instruction */
+bool lower_int(struct lower *l, const struct ir_ins *i);
+void lower_fence(struct lower *l);
+
+/* lower_fp.c: true if it knew the instruction */
+bool lower_fp(struct lower *l, const struct ir_ins *i);
+void fp_load_reg(struct lower *l, int x, struct mem m);
+void fp_store_reg(struct lower *l, int x, struct mem m);
+void fp_store_single(struct lower *l, int x, struct mem m);
+void fp_move(struct lower *l, int to, int from);
+void fp_from_int(struct lower *l, int x, int r);
+void fp_to_int(struct lower *l, int r, int x);
+
+#endif

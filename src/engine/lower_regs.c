@@ -1,0 +1,341 @@
+/*
+ * lower_regs.c - which host register holds which value: one forward pass
+ *
+ * What makes it enough: a value that becomes a guest register is made in that register's home, so most values never need a
+ * place of their own. The rest live in scratch registers, and in spill slots when those run out.
+ */
+#include "engine/lower.h"
+
+/* Where values are. */
+
+static bool
+live_after(const struct lower *l, ref r)
+{
+    return l->last[r] > l->i;
+}
+
+static bool
+needed(const struct lower *l, ref r)
+{
+    return r != 0 && l->last[r] >= l->i;
+}
+
+static int
+find(const ref *regs, ref r)
+{
+    for (int k = 0; k < 16; k++) {
+        if (regs[k] == r) {
+            return k;
+        }
+    }
+    return NO_REG;
+}
+
+/* In memory, if anywhere: the home of a guest register, or a spill slot. */
+static bool
+find_mem(const struct lower *l, ref r, struct mem *m)
+{
+    const struct ir_ins *i = &l->ir->ins[r];
+    const bool fp = ir_class[i->op] == IRC_FP;
+    const ref *homes = fp ? l->fhome : l->home;
+    for (unsigned g = 0; g < 32; g++) {
+        if (homes[g] == r) {
+            *m = M(RBP, fp ? HART_F(g) : HART_X(g));
+            return true;
+        }
+    }
+    for (unsigned s = 0; s < SPILLS; s++) {
+        if (l->spill[s] == r) {
+            *m = M(RBP, HART(jit_spill) + 8 * (int)s);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Save the value that host register `reg` holds, if it is needed and is nowhere else. to: a free register, or NO_REG. */
+static void
+save(struct lower *l, bool fp, int reg)
+{
+    ref *regs = fp ? l->freg : l->reg;
+    const ref r = regs[reg];
+    struct mem m;
+    if (!needed(l, r) || ir_is_const(l->ir, r) || find_mem(l, r, &m)) {
+        return;
+    }
+    for (int k = 0; k < 16; k++) {
+        if (k != reg && regs[k] == r) {
+            return;
+        }
+    }
+    /* Into a scratch register that holds nothing of use. */
+    const uint32_t pool = fp ? l->ftemps : l->temps, locked = fp ? l->flock : l->lock;
+    for (int k = 0; k < 16; k++) {
+        if (k != reg && (pool & ~locked) >> k & 1 && !needed(l, regs[k])) {
+            if (fp) {
+                fp_move(l, k, reg);
+            } else {
+                x_mov(&l->x, k, reg);
+            }
+            regs[k] = r;
+            return;
+        }
+    }
+    for (unsigned s = 0; s < SPILLS; s++) {
+        if (!needed(l, l->spill[s])) {
+            const struct mem to = M(RBP, HART(jit_spill) + 8 * (int)s);
+            if (fp) {
+                fp_store_reg(l, reg, to);
+            } else {
+                x_rm(&l->x, X_STORE, true, reg, to);
+            }
+            l->spill[s] = r;
+            l->j->stats.spills++;
+            return;
+        }
+    }
+    l->full = true;
+}
+
+void
+claim(struct lower *l, int reg)
+{
+    l->lock |= 1u << reg;
+    save(l, false, reg);
+    l->reg[reg] = 0;
+}
+
+/* A scratch register: an empty one if there is, else one whose value is elsewhere too, else the one that is needed last. */
+static int
+take(struct lower *l, bool fp)
+{
+    ref *regs = fp ? l->freg : l->reg;
+    const uint32_t pool = fp ? l->ftemps & ~l->flock : l->temps & ~l->lock;
+    int best = NO_REG;
+    unsigned far = 0;
+    for (int k = 0; k < 16; k++) {
+        if (pool >> k & 1) {
+            unsigned when = needed(l, regs[k]) ? l->last[regs[k]] : UINT16_MAX;
+            if (when > far || best == NO_REG) {
+                far = when;
+                best = k;
+            }
+        }
+    }
+    if (best == NO_REG) {
+        l->full = true; /* cannot be: an instruction locks less than there is */
+        return fp ? 0 : RAX;
+    }
+    if (fp) {
+        l->flock |= 1u << best;
+    } else {
+        l->lock |= 1u << best;
+    }
+    save(l, fp, best);
+    regs[best] = 0;
+    return best;
+}
+
+int
+temp_int(struct lower *l)
+{
+    return take(l, false);
+}
+
+int
+temp_fp(struct lower *l)
+{
+    return take(l, true);
+}
+
+int
+use_int(struct lower *l, ref r)
+{
+    int k = find(l->reg, r);
+    if (k == NO_REG) {
+        struct mem m;
+        const struct ir_ins *i = &l->ir->ins[r];
+        if (ir_class[i->op] == IRC_FP) {
+            const int x = use_fp(l, r);
+            k = take(l, false);
+            fp_to_int(l, k, x);
+            return k;
+        }
+        k = take(l, false);
+        if (i->op == IR_CONST) {
+            x_mov_imm(&l->x, k, (uint64_t)i->imm);
+        } else if (find_mem(l, r, &m)) {
+            x_rm(&l->x, X_MOV, true, k, m);
+        } else {
+            l->full = true;
+        }
+        l->reg[k] = r;
+    }
+    l->lock |= 1u << k;
+    return k;
+}
+
+void
+put_int(struct lower *l, int reg, ref r)
+{
+    const int k = find(l->reg, r);
+    struct mem m;
+    if (k != NO_REG) {
+        x_mov(&l->x, reg, k);
+    } else if (ir_class[l->ir->ins[r].op] == IRC_FP) {
+        fp_to_int(l, reg, use_fp(l, r));
+    } else if (ir_is_const(l->ir, r)) {
+        x_mov_imm(&l->x, reg, (uint64_t)l->ir->ins[r].imm);
+    } else if (find_mem(l, r, &m)) {
+        x_rm(&l->x, X_MOV, true, reg, m);
+    } else {
+        l->full = true;
+    }
+}
+
+int
+use_fp(struct lower *l, ref r)
+{
+    int k = find(l->freg, r);
+    if (k == NO_REG) {
+        struct mem m;
+        k = take(l, true);
+        if (find_mem(l, r, &m)) {
+            fp_load_reg(l, k, m);
+        } else {
+            l->full = true;
+        }
+        l->freg[k] = r;
+    }
+    l->flock |= 1u << k;
+    return k;
+}
+
+/* The home that the value of l->i may be made in, with the old value saved; else NO_REG. */
+static int
+in_place(struct lower *l, bool fp)
+{
+    const unsigned s = l->set_at[l->i];
+    if (s == 0) {
+        return NO_REG;
+    }
+    const unsigned g = l->ir->ins[s].aux;
+    const int h = fp ? l->map->f[g] : l->map->x[g];
+    if (h == NO_REG) {
+        return NO_REG;
+    }
+    const ref old = fp ? l->freg[h] : l->reg[h];
+    if (old != 0 && live_after(l, old)) {
+        save(l, fp, h);
+    }
+    return h;
+}
+
+int
+def_int(struct lower *l, ref may_reuse)
+{
+    const int h = in_place(l, false);
+    if (h != NO_REG) {
+        return h;
+    }
+    if (may_reuse != 0) {
+        const int k = find(l->reg, may_reuse);
+        if (k != NO_REG && (l->temps >> k & 1) && !live_after(l, may_reuse)) {
+            return k;
+        }
+    }
+    return take(l, false);
+}
+
+int
+def_fp(struct lower *l, ref may_reuse)
+{
+    const int h = in_place(l, true);
+    if (h != NO_REG) {
+        return h;
+    }
+    if (may_reuse != 0) {
+        const int k = find(l->freg, may_reuse);
+        if (k != NO_REG && (l->ftemps >> k & 1) && !live_after(l, may_reuse)) {
+            return k;
+        }
+    }
+    return take(l, true);
+}
+
+void
+made_int(struct lower *l, int reg)
+{
+    l->reg[reg] = (ref)l->i;
+}
+
+void
+made_fp(struct lower *l, int reg)
+{
+    l->freg[reg] = (ref)l->i;
+}
+
+bool
+memory_operand(struct lower *l, ref r, struct mem *m)
+{
+    return find(l->reg, r) == NO_REG && !live_after(l, r) && ir_class[l->ir->ins[r].op] == IRC_INT && !ir_is_const(l->ir, r) &&
+           find_mem(l, r, m);
+}
+
+/* SETs. */
+void
+lower_set(struct lower *l, const struct ir_ins *i, bool fp)
+{
+    const unsigned g = i->aux;
+    const int h = fp ? l->map->f[g] : l->map->x[g];
+    ref *regs = fp ? l->freg : l->reg, *homes = fp ? l->fhome : l->home;
+    const ref v = i->a;
+    if (h != NO_REG) {
+        if (regs[h] == v) {
+            return;
+        }
+        if (live_after(l, regs[h])) {
+            save(l, fp, h);
+        }
+        regs[h] = 0;
+        const int k = find(regs, v);
+        struct mem m;
+        if (fp) {
+            if (k != NO_REG) {
+                fp_move(l, h, k);
+            } else if (find_mem(l, v, &m)) {
+                fp_load_reg(l, h, m);
+            }
+        } else if (k != NO_REG) {
+            x_mov(&l->x, h, k);
+        } else if (ir_is_const(l->ir, v)) {
+            x_mov_imm(&l->x, h, (uint64_t)l->ir->ins[v].imm);
+        } else if (find_mem(l, v, &m)) {
+            x_rm(&l->x, X_MOV, true, h, m);
+        } else {
+            l->full = true;
+        }
+        regs[h] = v;
+        return;
+    }
+    const struct mem to = M(RBP, fp ? HART_F(g) : HART_X(g));
+    const bool imm = !fp && ir_is_const(l->ir, v) && l->ir->ins[v].imm == (int32_t)l->ir->ins[v].imm;
+    const int r = imm ? NO_REG : fp ? use_fp(l, v) : use_int(l, v);
+    /* What the memory held and somebody still wants goes into a register; not before, for it might be given up again. */
+    const ref old = homes[g];
+    if (old != v && old != 0 && live_after(l, old) && find(regs, old) == NO_REG) {
+        if (fp) {
+            use_fp(l, old);
+        } else {
+            use_int(l, old);
+        }
+    }
+    if (imm) {
+        x_store_imm(&l->x, 8, to, (int32_t)l->ir->ins[v].imm);
+    } else if (fp) {
+        fp_store_reg(l, r, to);
+    } else {
+        x_rm(&l->x, X_STORE, true, r, to);
+    }
+    homes[g] = v;
+}

@@ -1,0 +1,327 @@
+/*
+ * region.c - what to translate together, and which guest registers to keep in host registers there
+ *
+ * A region grows from a block whose count ran out, along the edges that the counters of tier 1's blocks show to be hot: both
+ * arms of a branch if both are. It is laid out along its heaviest paths, so that the usual successor follows without a jump
+ * and shares its predecessor's values.
+ */
+#include "engine/jit.h"
+
+#include "engine/interp_ops.h"
+
+#include <string.h>
+
+/* Blocks that run this many times less often than the head stay out. */
+#define COLD_FRACTION 24
+
+static uint16_t
+half(const struct engine *en, uint64_t pc)
+{
+    uint16_t v;
+    memcpy(&v, (const void *)(uintptr_t)(pc + en->cfg.guest_base), 2);
+    return v;
+}
+
+static bool
+fetch(struct engine *en, struct hart *h, uint64_t pc, struct insn *out)
+{
+    if (!code_page_is_exec(en, pc)) {
+        return false;
+    }
+    uint32_t w = half(en, pc);
+    if (insn_len(w) == 4) {
+        if (!code_page_is_exec(en, pc + 2)) {
+            return false;
+        }
+        w |= (uint32_t)half(en, pc + 2) << 16;
+    }
+    isa_decode(w, h->exts, out);
+    return true;
+}
+
+static bool
+is_branch(const struct insn *i)
+{
+    return i->op >= OP_beq && i->op <= OP_bgeu;
+}
+
+static bool
+ends_block(const struct insn *i)
+{
+    switch (i->op) {
+    case OP_ILLEGAL: case OP_jal: case OP_jalr: case OP_ecall: case OP_ebreak: case OP_fence_i:
+        return true;
+    default:
+        return is_branch(i);
+    }
+}
+
+static uint32_t
+count_of(struct jit *j, uint64_t pc)
+{
+    const struct translation *t = jit_find(j, pc);
+    if (t == NULL || t->pc != pc) {
+        return 0;
+    }
+    if (t->tier == 2) {
+        return j->hot2;
+    }
+    const int32_t left = (int32_t)__atomic_load_n(t->counter, __ATOMIC_RELAXED);
+    return left < 0 ? j->hot2 : j->hot2 - (uint32_t)left;
+}
+
+/* Append the block at pc; `leaders`: it also ends where another begins. */
+static bool
+append(struct engine *en, struct hart *h, struct region *r, uint64_t pc, unsigned max, bool leaders)
+{
+    if (r->n_blocks == REGION_BLOCKS) {
+        return false;
+    }
+    struct rblock *b = &r->blocks[r->n_blocks];
+    *b = (struct rblock){.pc = pc, .first = r->n_insns};
+    while (b->count < max && r->n_insns < REGION_INSNS) {
+        struct insn *i = &r->insns[r->n_insns];
+        if (b->count > 0 && leaders) {
+            bool known = count_of(en->jit, pc) > en->jit->hot2 / COLD_FRACTION;
+            for (unsigned k = 0; k < r->n_blocks && !known; k++) {
+                known = r->blocks[k].pc == pc;
+            }
+            if (known) {
+                break;
+            }
+        }
+        if (!fetch(en, h, pc, i) || (b->count > 0 && !front_is_inline(i))) {
+            break;
+        }
+        if (b->count == 0 && (!front_is_inline(i) || i->op == OP_ILLEGAL)) {
+            return false; /* the interpreter's */
+        }
+        r->pcs[r->n_insns++] = pc;
+        b->count++;
+        pc += i->len;
+        if (ends_block(i)) {
+            break;
+        }
+    }
+    if (b->count == 0) {
+        return false;
+    }
+    r->n_blocks++;
+    return true;
+}
+
+bool
+region_block(struct engine *en, struct hart *h, uint64_t pc)
+{
+    struct region *r = en->jit->region;
+    r->pc = pc;
+    r->tier = 1;
+    r->n_blocks = r->n_insns = 0;
+    return append(en, h, r, pc, 64, false);
+}
+
+/* The places that a block goes to, as far as the code says: behind it, or where its branch or jump leads; 0 for none. */
+struct edges {
+    uint64_t behind, taken;
+};
+
+static struct edges
+edges_of(const struct region *r, const struct rblock *b)
+{
+    const unsigned end = b->first + b->count - 1;
+    const struct insn *i = &r->insns[end];
+    const uint64_t behind = r->pcs[end] + i->len, to = r->pcs[end] + (uint64_t)(int64_t)i->imm;
+    const bool link = i->rd == 1 || i->rd == 5;
+    if (is_branch(i)) {
+        return (struct edges){behind, to};
+    }
+    switch (i->op) {
+    case OP_jal:
+        return link ? (struct edges){behind, 0} : (struct edges){0, to};
+    case OP_jalr:
+        return link ? (struct edges){behind, 0} : (struct edges){0, 0};
+    case OP_ILLEGAL: case OP_ecall: case OP_ebreak: case OP_fence_i:
+        return (struct edges){0, 0};
+    default:
+        return (struct edges){behind, 0};
+    }
+}
+
+static int
+index_of(const struct region *r, uint64_t pc)
+{
+    for (unsigned k = 0; k < r->n_blocks; k++) {
+        if (r->blocks[k].pc == pc) {
+            return (int)k;
+        }
+    }
+    return -1;
+}
+
+static bool
+is_call(const struct region *r, const struct rblock *b)
+{
+    const struct insn *i = &r->insns[b->first + b->count - 1];
+    return (i->op == OP_jal || i->op == OP_jalr) && (i->rd == 1 || i->rd == 5);
+}
+
+/* Order the blocks: after each the heaviest of its successors that has no place yet. Sets `taken` and `label`. */
+static void
+lay_out(struct region *r, const uint32_t *weight)
+{
+    static struct rblock placed[REGION_BLOCKS];
+    bool done[REGION_BLOCKS] = {false};
+    unsigned n = 0;
+    for (int at = 0; at >= 0;) {
+        struct rblock b = r->blocks[at];
+        const struct edges e = edges_of(r, &b);
+        const int behind = e.behind != 0 ? index_of(r, e.behind) : -1, taken = e.taken != 0 ? index_of(r, e.taken) : -1;
+        done[at] = true;
+        int next = -1;
+        if (behind >= 0 && !done[behind]) {
+            next = behind;
+        }
+        if (taken >= 0 && !done[taken] && (next < 0 || weight[taken] > weight[next])) {
+            next = taken;
+        }
+        b.taken = next >= 0 && next == taken && e.behind != 0 && next != behind;
+        placed[n++] = b;
+        if (next < 0) {
+            for (unsigned k = 0; k < r->n_blocks; k++) {
+                if (!done[k] && (next < 0 || weight[k] > weight[next])) {
+                    next = (int)k;
+                }
+            }
+        }
+        at = next;
+    }
+    memcpy(r->blocks, placed, n * sizeof placed[0]);
+    for (unsigned k = 0; k < n; k++) {
+        r->blocks[k].label = k == 0;
+    }
+    for (unsigned k = 0; k < n; k++) {
+        const struct rblock *b = &r->blocks[k];
+        const struct edges e = edges_of(r, b);
+        for (unsigned s = 0; s < 2; s++) {
+            const uint64_t pc = s == 0 ? e.behind : e.taken;
+            const int to = pc != 0 ? index_of(r, pc) : -1;
+            if (to < 0) {
+                continue;
+            }
+            const bool falls = (unsigned)to == k + 1 && !is_call(r, b) &&
+                               (b->taken ? pc == e.taken && pc != e.behind : pc == e.behind && pc != e.taken);
+            const bool jumps_on = (unsigned)to == k + 1 && e.behind == 0; /* jal to what follows in the layout */
+            if (!falls && !(jumps_on && false)) {
+                r->blocks[to].label = true;
+            }
+        }
+    }
+}
+
+/* How often each guest register is read and written, in extended blocks, and give the busiest a host register. */
+static void
+assign(struct engine *en, struct region *r, const uint64_t *pcs, const uint32_t *weights, unsigned n)
+{
+    struct ir *ir = en->jit->ir;
+    uint64_t x[32] = {0}, f[32] = {0}, crossings = 0;
+    for (unsigned k = 0; k < r->n_blocks; k++) {
+        const struct rblock *b = &r->blocks[k];
+        uint64_t w = 1;
+        for (unsigned q = 0; q < n; q++) {
+            if (pcs[q] == b->pc) {
+                w = weights[q];
+            }
+        }
+        if (k == 0) {
+            crossings += w / 16 + 1;
+        }
+        if (is_call(r, b)) {
+            crossings += w;
+        }
+        ir_reset(ir);
+        for (unsigned i = b->first; i < b->first + b->count && ir_room(ir); i++) {
+            front_insn(ir, &r->insns[i], r->pcs[i], b->taken);
+        }
+        for (unsigned i = 1; i < ir->n; i++) {
+            const struct ir_ins *o = &ir->ins[i];
+            if (o->op == IR_GET || o->op == IR_SET) {
+                x[o->aux] += w;
+            } else if (o->op == IR_GETF || o->op == IR_SETF) {
+                f[o->aux] += w;
+            }
+        }
+    }
+    r->map = std_map;
+    for (;;) {
+        unsigned in = 0, out = 0;
+        for (unsigned g = 1; g < 32; g++) {
+            if (r->map.x[g] == NO_REG) {
+                in = in == 0 || x[g] > x[in] ? g : in;
+            } else {
+                out = out == 0 || x[g] < x[out] ? g : out;
+            }
+        }
+        if (in == 0 || out == 0 || x[in] <= x[out] + 4 * crossings) {
+            break;
+        }
+        r->map.x[in] = r->map.x[out];
+        r->map.x[out] = NO_REG;
+    }
+    for (int home = FIRST_F_HOME; home < 16; home++) {
+        unsigned in = 32;
+        for (unsigned g = 0; g < 32; g++) {
+            if (r->map.f[g] == NO_REG && (in == 32 || f[g] > f[in])) {
+                in = g;
+            }
+        }
+        if (f[in] <= 2 * crossings) {
+            break;
+        }
+        r->map.f[in] = (int8_t)home;
+    }
+}
+
+bool
+region_grow(struct engine *en, struct hart *h, struct translation *head)
+{
+    struct jit *j = en->jit;
+    struct region *r = j->region;
+    uint32_t weight[REGION_BLOCKS];
+    uint64_t pcs[REGION_BLOCKS];
+    r->pc = head->pc;
+    r->tier = 2;
+    r->n_blocks = r->n_insns = 0;
+    if (!append(en, h, r, head->pc, 256, true)) {
+        return false;
+    }
+    weight[0] = j->hot2;
+    /* Breadth first; the heaviest edges first within a block. */
+    for (unsigned k = 0; k < r->n_blocks && r->n_blocks < 64 && r->n_insns < 1000; k++) {
+        const struct edges e = edges_of(r, &r->blocks[k]);
+        for (unsigned s = 0; s < 2; s++) {
+            const uint64_t pc = s == 0 ? e.behind : e.taken;
+            if (pc == 0 || index_of(r, pc) >= 0) {
+                continue;
+            }
+            uint32_t c = count_of(j, pc);
+            const bool split = pc == e.behind && !ends_block(&r->insns[r->blocks[k].first + r->blocks[k].count - 1]);
+            if (split && c == 0) {
+                c = weight[k];
+            }
+            if (c <= j->hot2 / COLD_FRACTION) {
+                continue;
+            }
+            const unsigned n = r->n_blocks;
+            if (append(en, h, r, pc, 256, true)) {
+                weight[n] = c;
+            }
+        }
+    }
+    for (unsigned k = 0; k < r->n_blocks; k++) {
+        pcs[k] = r->blocks[k].pc;
+    }
+    const unsigned n = r->n_blocks;
+    lay_out(r, weight);
+    assign(en, r, pcs, weight, n);
+    return true;
+}

@@ -1,0 +1,503 @@
+/*
+ * tcache.c - where translations live
+ *
+ *      code view (r-x)   | trampolines | translation | translation | …            the same memory, a memfd,
+ *      write view (rw-)  |             "             "                            at two places
+ *      data (rw-)        | slot | counter | slot | …        in reach of the code, private: a child of fork has its own
+ *
+ * Code is written once and never changed. Where it jumps is in slots; which translation a guest address has is in
+ * entries[pc / 2], read by translated code itself. Forgetting a translation empties its entry and the slots that lead to it;
+ * its bytes are reclaimed when the whole cache is: once it is full, nobody enters any more, and the last to leave starts it afresh.
+ *
+ * fork: the child keeps the pages that it inherited, which the parent no longer writes for it, and gets fresh ones for the rest.
+ *
+ * Threads: everything but jit_find() and jit_translation_at() holds jit->lock.
+ */
+#include "engine/jit.h"
+
+#include "base/check.h"
+#include "engine/fp_ops.h"
+
+#include <cpuid.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define PAGE 4096
+#define DATA_BYTES (UINT64_C(16) << 20)
+#define EXITS_MAX (1u << 20)
+#define TRANSLATIONS_MAX (1u << 18)
+#define ENTRIES_BYTES (GUEST_TOP * 2)
+#define HEAT_BITS 14
+
+static const uint8_t std_guests[] = {1, 2, 8, 9, 10, 11, 12, 13, 14, 15, 18};
+
+static void
+std_homes(struct x64 *x, bool out)
+{
+    for (unsigned k = 0; k < sizeof std_guests; k++) {
+        const unsigned g = std_guests[k];
+        x_rm(x, out ? X_STORE : X_MOV, true, std_map.x[g], M(RBP, HART_X(g)));
+    }
+}
+
+/* The code that translations and the monitor meet in. */
+static void
+trampolines(struct jit *j)
+{
+    static const int8_t saved[] = {RBX, RBP, R12, R13, R14, R15};
+    struct x64 x = {j->write, j->write + PAGE, j->code - j->write};
+    /* 0: an empty entry. rax: the guest address. */
+    j->indirect_exit = x_here(&x);
+    x_rm(&x, X_STORE, true, RAX, M(RBP, HART(pc)));
+    x_rr(&x, X_XOR, false, RAX, RAX);
+    j->leave = x_here(&x);
+    std_homes(&x, true);
+    x_rm(&x, X_STORE, true, RSP, M(RBP, HART(jit_sp)));
+    x_rm(&x, X_MOV, true, RSP, M(RBP, HART(jit_host_sp)));
+    for (unsigned k = sizeof saved; k-- > 0;) {
+        x_pop(&x, saved[k]);
+    }
+    x_b(&x, 0xc3);
+    j->return_missed = x_here(&x);
+    x_rm(&x, X_MOV, true, RSP, M(RBP, HART(jit_sp_top)));
+    x_mi(&x, X_I_CMP, false, M(RBP, HART(attention)), 0);
+    x_land_at(x_jcc(&x, CC_NE), j->indirect_exit - x.delta);
+    x_mov(&x, RCX, RAX);
+    x_shift_i(&x, X_SHR, true, RCX, 38);
+    x_land_at(x_jcc(&x, CC_NE), j->indirect_exit - x.delta);
+    x_rm(&x, X_MOV, true, RCX, M(RBP, HART(jit_entries)));
+    x_rm(&x, X_MOV, false, RCX, (struct mem){RCX, RAX, 1, 0});
+    x_rm(&x, X_ADD, true, RCX, M(RBP, HART(jit_code)));
+    x_rr(&x, 0xff, false, 4, RCX);
+    j->enter = (uint32_t(*)(struct hart *, const void *))(uintptr_t)x_here(&x);
+    for (unsigned k = 0; k < sizeof saved; k++) {
+        x_push(&x, saved[k]);
+    }
+    x_rm(&x, X_LEA, true, RBP, M(RDI, HART_BIAS));
+    x_mov(&x, RAX, RSI);
+    x_rm(&x, X_STORE, true, RSP, M(RBP, HART(jit_host_sp)));
+    x_rm(&x, X_MOV, true, RSP, M(RBP, HART(jit_sp)));
+    x_rr(&x, X_P(0x66) | X_0F | 0x76, false, XMM_ONES, XMM_ONES);
+    std_homes(&x, false);
+    x_rr(&x, 0xff, false, 4, RAX);
+    j->top = j->floor = j->code + PAGE;
+}
+
+static int
+views_map(struct jit *j, uint8_t *from)
+{
+    const size_t off = (size_t)(from - j->code), len = j->size - off;
+    const int fd = memfd_create("code", MFD_CLOEXEC);
+    if (fd < 0) {
+        return -errno;
+    }
+    int r = 0;
+    if (ftruncate(fd, (off_t)len) != 0 ||
+        mmap(j->write + off, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED ||
+        mmap(j->code + off, len, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED) {
+        r = -errno;
+    }
+    close(fd);
+    return r;
+}
+
+static void
+host_features(struct jit *j, unsigned level)
+{
+    unsigned a, b, c = 0, d, b7 = 0;
+    uint32_t low = 0, high;
+    if (level < 2 || !__get_cpuid(1, &a, &b, &c, &d)) {
+        return;
+    }
+    j->popcnt = c & bit_POPCNT;
+    j->sse41 = c & bit_SSE4_1;
+    if (c & bit_OSXSAVE) {
+        __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    }
+    if (level < 3 || !__get_cpuid_count(7, 0, &a, &b7, &a, &d)) {
+        return;
+    }
+    unsigned c81 = 0;
+    __get_cpuid(0x80000001, &a, &b, &c81, &d);
+    j->lzcnt = c81 & (1u << 5);
+    j->bmi1 = b7 & bit_BMI;
+    j->bmi2 = b7 & bit_BMI2;
+    if ((c & bit_AVX) != 0 && (low & 6) == 6) {
+        j->avx = true;
+        j->fma = c & bit_FMA;
+    }
+}
+
+static const struct {
+    const char *name;
+    uint32_t bit;
+} opt_names[] = {{"fold", IROPT_FOLD}, {"cse", IROPT_CSE}, {"fuse", IROPT_FUSE}, {"dse", IROPT_DSE}, {"regions", IROPT_REGIONS}};
+
+uint32_t
+engine_opt_by_name(const char *name, size_t len)
+{
+    for (unsigned k = 0; k < sizeof opt_names / sizeof opt_names[0]; k++) {
+        if (strlen(opt_names[k].name) == len && memcmp(name, opt_names[k].name, len) == 0) {
+            return opt_names[k].bit;
+        }
+    }
+    return 0;
+}
+
+size_t
+engine_stats(const struct engine *en, char *text, size_t size)
+{
+    const struct jit *j = en->jit;
+    if (j == NULL) {
+        return 0;
+    }
+    const struct jit_stats *s = &j->stats;
+    const unsigned long *x = s->exits;
+    const int n = snprintf(
+        text, size,
+        "blocks %lu, regions %lu, guest instructions %lu, bytes %lu\n"
+        "folded %lu, shared %lu, dead %lu, spilled %lu\n"
+        "chains %lu, forgotten %lu, flushes %lu, faults %lu, hot %lu, interpreted runs %lu\n"
+        "exits: indirect %lu, chain %lu, hot %lu, poll %lu, interpreter %lu, system call %lu, other %lu\n",
+        s->blocks, s->regions, s->insns, s->bytes, j->ir->folded, j->ir->shared, s->dead, s->spills, s->chains, s->invalidated,
+        s->flushes, s->faults, s->hot, s->interp_runs, x[JX_INDIRECT], x[JX_CHAIN], x[JX_HOT], x[JX_POLL], x[JX_INTERP],
+        x[JX_ECALL], x[JX_EBREAK] + x[JX_ILLEGAL] + x[JX_FENCE_I]);
+    return n < 0 ? 0 : (size_t)n < size ? (size_t)n : size;
+}
+
+static void *
+reserve(size_t bytes, int prot)
+{
+    void *p = mmap(NULL, bytes, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
+
+int
+jit_init(struct engine *en, struct err *e)
+{
+    struct jit *j = calloc(1, sizeof *j);
+    if (j == NULL) {
+        return err_set(e, -ENOMEM, "make a translator");
+    }
+    en->jit = j;
+    pthread_mutex_init(&j->lock, NULL);
+    const struct engine_tuning *tune = &en->cfg.tuning;
+    j->size = tune->code_cache != 0 ? (tune->code_cache + PAGE - 1) & ~(uint64_t)(PAGE - 1) : (size_t)64 << 20;
+    j->hot1 = tune->hot1 != 0 ? tune->hot1 - 1 : 24;
+    j->hot2 = tune->hot2 != 0 ? tune->hot2 - 1 : 1500;
+    j->opts = IROPT_ALL & ~tune->opts_off;
+    for (unsigned m = 0; m < 64; m++) {
+        j->flags_of[m] = fp_flags_of_mxcsr(m);
+    }
+    host_features(j, tune->host_cpu != 0 ? tune->host_cpu : 4);
+    /* Code and data side by side: rip-relative displacements reach from one to the other. */
+    j->code = reserve(j->size + DATA_BYTES, PROT_NONE);
+    j->write = reserve(j->size, PROT_NONE);
+    j->exits = reserve(EXITS_MAX * sizeof *j->exits, PROT_READ | PROT_WRITE);
+    j->by_addr = reserve(TRANSLATIONS_MAX * sizeof *j->by_addr, PROT_READ | PROT_WRITE);
+    j->entries = reserve(ENTRIES_BYTES, PROT_READ);
+    j->heat = reserve(sizeof *j->heat << HEAT_BITS, PROT_READ | PROT_WRITE);
+    j->region = reserve(sizeof *j->region, PROT_READ | PROT_WRITE);
+    j->ir = reserve(sizeof *j->ir, PROT_READ | PROT_WRITE);
+    if (j->code == NULL || j->write == NULL || j->exits == NULL || j->by_addr == NULL || j->entries == NULL || j->heat == NULL ||
+        j->region == NULL || j->ir == NULL) {
+        return err_set(e, -ENOMEM, "reserve address space for translations (is ulimit -v set?)");
+    }
+    j->data = (uint64_t *)(void *)(j->code + j->size);
+    if (mprotect(j->data, DATA_BYTES, PROT_READ | PROT_WRITE) != 0) {
+        return err_set(e, -errno, "reserve memory for translations");
+    }
+    const int r = views_map(j, j->code);
+    if (r != 0) {
+        return err_set(e, r, "make executable memory for translations");
+    }
+    j->ir->opts = j->opts;
+    jit_flush(en);
+    j->stats.flushes = 0;
+    return 0;
+}
+
+void
+jit_fini(struct engine *en)
+{
+    struct jit *j = en->jit;
+    if (j == NULL) {
+        return;
+    }
+    if (j->code != NULL && j->entries != NULL && j->by_addr != NULL && j->exits != NULL && j->write != NULL) {
+        jit_flush(en);
+        munmap(j->code, j->size + DATA_BYTES);
+        munmap(j->write, j->size);
+        munmap(j->exits, EXITS_MAX * sizeof *j->exits);
+        munmap(j->by_addr, TRANSLATIONS_MAX * sizeof *j->by_addr);
+        munmap(j->entries, ENTRIES_BYTES);
+        munmap(j->heat, sizeof *j->heat << HEAT_BITS);
+        munmap(j->region, sizeof *j->region);
+        munmap(j->ir, sizeof *j->ir);
+    }
+    free(j);
+    en->jit = NULL;
+}
+
+int
+jit_entries_map(struct engine *en, uint64_t start, uint64_t end)
+{
+    struct jit *j = en->jit;
+    const uint64_t from = (start * 2) & ~(uint64_t)(PAGE - 1), to = (end * 2 + PAGE - 1) & ~(uint64_t)(PAGE - 1);
+    return mprotect((char *)j->entries + from, to - from, PROT_READ | PROT_WRITE) == 0 ? 0 : -errno;
+}
+
+static void
+translation_free(struct translation *t)
+{
+    free(t->faults);
+    free(t->spans);
+    free((void *)(uintptr_t)(t->map == &std_map ? NULL : t->map));
+    free(t);
+}
+
+/* Start afresh. Nobody is in translated code. */
+void
+jit_flush(struct engine *en)
+{
+    struct jit *j = en->jit;
+    for (struct translation *t = j->all, *next; t != NULL; t = next) {
+        next = t->next;
+        j->entries[t->pc / 2] = 0;
+    }
+    for (uint32_t k = 0; k < j->n_by_addr; k++) {
+        translation_free(j->by_addr[k]);
+    }
+    j->all = NULL;
+    __atomic_store_n(&j->n_by_addr, 0, __ATOMIC_RELEASE);
+    if (j->top > j->floor && j->floor != NULL) {
+        const int r = views_map(j, j->code);
+        CHECK(r == 0);
+    }
+    madvise(j->data, DATA_BYTES, MADV_DONTNEED);
+    j->data_top = j->data;
+    j->data_end = j->data + DATA_BYTES / sizeof *j->data;
+    j->n_exits = 1; /* 0 is JX_INDIRECT */
+    memset(j->heat, 0, sizeof *j->heat << HEAT_BITS);
+    trampolines(j);
+    j->epoch++;
+    j->stats.flushes++;
+}
+
+struct translation *
+jit_begin(struct jit *j, struct x64 *x)
+{
+    uint8_t *const at = (uint8_t *)(((uintptr_t)j->top + 15) & ~(uintptr_t)15);
+    if (at + 4096 > j->code + j->size || j->n_by_addr == TRANSLATIONS_MAX) {
+        return NULL;
+    }
+    static struct translation made; /* of who holds the lock; jit_publish() makes it last */
+    made = (struct translation){0};
+    x->delta = j->code - j->write;
+    x->p = at - x->delta;
+    x->end = j->write + j->size;
+    return &made;
+}
+
+uint64_t *
+jit_data_new(struct jit *j, uint64_t v)
+{
+    if (j->data_top == j->data_end) {
+        return NULL;
+    }
+    *j->data_top = v;
+    return j->data_top++;
+}
+
+uint32_t
+jit_exit_new(struct jit *j, enum jexit_kind kind, uint64_t pc)
+{
+    if (j->n_exits == EXITS_MAX) {
+        return UINT32_MAX;
+    }
+    j->exits[j->n_exits] = (struct jexit){.kind = (uint8_t)kind, .pc = pc};
+    return j->n_exits++;
+}
+
+/* What the guest bytes are now; they may be gone, so only where the pages are executable. */
+uint64_t
+jit_hash(const struct engine *en, const struct translation *t)
+{
+    uint64_t h = UINT64_C(0xcbf29ce484222325);
+    for (uint32_t s = 0; s < t->n_spans; s++) {
+        for (uint64_t a = t->spans[s].start; a < t->spans[s].end; a += 2) {
+            uint16_t v;
+            memcpy(&v, (const void *)(uintptr_t)(a + en->cfg.guest_base), 2);
+            h = (h ^ v) * UINT64_C(0x100000001b3);
+        }
+    }
+    return h;
+}
+
+struct translation *
+jit_publish(struct engine *en, struct translation *made, const struct x64 *x, bool enter)
+{
+    struct jit *j = en->jit;
+    const struct region *r = j->region;
+    struct translation *t = malloc(sizeof *t);
+    struct fault_point *faults = malloc((made->n_faults + 1) * sizeof *faults);
+    struct span *spans = malloc((r->n_blocks + 1) * sizeof *spans);
+    struct regmap *map = made->map == &std_map ? NULL : malloc(sizeof *map);
+    if (t == NULL || faults == NULL || spans == NULL || (map == NULL && made->map != &std_map)) {
+        free(t);
+        free(faults);
+        free(spans);
+        free(map);
+        return NULL;
+    }
+    *t = *made;
+    memcpy(faults, made->faults, made->n_faults * sizeof *faults);
+    t->faults = faults;
+    t->spans = spans;
+    t->lo = UINT64_MAX;
+    for (unsigned b = 0; b < r->n_blocks; b++) {
+        const unsigned end = r->blocks[b].first + r->blocks[b].count - 1;
+        const struct span s = {r->blocks[b].pc, r->pcs[end] + r->insns[end].len};
+        spans[t->n_spans++] = s;
+        t->lo = s.start < t->lo ? s.start : t->lo;
+        t->hi = s.end > t->hi ? s.end : t->hi;
+        for (uint64_t p = s.start / PAGE; p <= (s.end - 1) / PAGE; p++) {
+            if ((en->page_flags[p] & PAGE_TRANSLATED) == 0) {
+                __atomic_fetch_or(&en->page_flags[p], PAGE_TRANSLATED | PAGE_DECODED, __ATOMIC_RELAXED);
+            }
+        }
+    }
+    if (map != NULL) {
+        *map = *made->map;
+        t->map = map;
+    }
+    t->hash = jit_hash(en, t);
+    t->size = (uint32_t)(x_here(x) - t->code);
+    j->top = x_here(x);
+    t->next = j->all;
+    j->all = t;
+    j->by_addr[j->n_by_addr] = t;
+    __atomic_store_n(&j->n_by_addr, j->n_by_addr + 1, __ATOMIC_RELEASE);
+    if (enter) {
+        __atomic_store_n(&j->entries[t->pc / 2], (uint32_t)(t->code - j->code), __ATOMIC_RELEASE);
+    }
+    j->stats.bytes += t->size;
+    j->stats.insns += t->n_insns;
+    if (t->tier == 1) {
+        j->stats.blocks++;
+    } else {
+        j->stats.regions++;
+    }
+    return t;
+}
+
+void
+jit_chain(struct jit *j, uint32_t exit, struct translation *to)
+{
+    struct jexit *x = &j->exits[exit];
+    if (to->dead || __atomic_load_n(x->slot, __ATOMIC_RELAXED) != x->unchained) {
+        return;
+    }
+    x->next = to->incoming;
+    to->incoming = exit;
+    __atomic_store_n(x->slot, (uint64_t)(uintptr_t)to->code, __ATOMIC_RELEASE);
+    j->stats.chains++;
+}
+
+/* Whoever is chained to `from` goes to `to` instead; NULL: to the manager. */
+void
+jit_rechain(struct jit *j, struct translation *from, struct translation *to)
+{
+    for (uint32_t n = from->incoming, next; n != 0; n = next) {
+        struct jexit *x = &j->exits[n];
+        next = x->next;
+        __atomic_store_n(x->slot, to != NULL ? (uint64_t)(uintptr_t)to->code : x->unchained, __ATOMIC_RELEASE);
+        if (to != NULL) {
+            x->next = to->incoming;
+            to->incoming = n;
+        }
+    }
+    from->incoming = 0;
+}
+
+struct translation *
+jit_translation_at(struct jit *j, const uint8_t *code)
+{
+    uint32_t lo = 0, hi = __atomic_load_n(&j->n_by_addr, __ATOMIC_ACQUIRE);
+    while (lo < hi) {
+        const uint32_t mid = (lo + hi) / 2;
+        if (j->by_addr[mid]->code <= code) {
+            lo = mid + 1;
+        } else {
+            hi = mid;
+        }
+    }
+    if (lo == 0) {
+        return NULL;
+    }
+    struct translation *t = j->by_addr[lo - 1];
+    return code < t->code + t->size ? t : NULL;
+}
+
+struct translation *
+jit_find(struct jit *j, uint64_t pc)
+{
+    const uint32_t e = pc < GUEST_TOP ? __atomic_load_n(&j->entries[pc / 2], __ATOMIC_ACQUIRE) : 0;
+    return e == 0 ? NULL : jit_translation_at(j, j->code + e);
+}
+
+static bool
+overlaps(const struct translation *t, uint64_t start, uint64_t end)
+{
+    if (t->hi <= start || end <= t->lo) {
+        return false;
+    }
+    for (uint32_t s = 0; s < t->n_spans; s++) {
+        if (t->spans[s].start < end && start < t->spans[s].end) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void
+jit_forget(struct engine *en, uint64_t start, uint64_t end, bool if_changed)
+{
+    struct jit *j = en->jit;
+    bool any = false;
+    for (struct translation **at = &j->all, *t; (t = *at) != NULL;) {
+        if (!overlaps(t, start, end) || (if_changed && jit_hash(en, t) == t->hash)) {
+            at = &t->next;
+            continue;
+        }
+        if (j->entries[t->pc / 2] == (uint32_t)(t->code - j->code)) {
+            __atomic_store_n(&j->entries[t->pc / 2], 0, __ATOMIC_RELEASE);
+        }
+        jit_rechain(j, t, NULL);
+        t->dead = true;
+        *at = t->next; /* by_addr keeps it until the flush: somebody may be in it */
+        any = true;
+        j->stats.invalidated++;
+    }
+    if (any) {
+        j->epoch++;
+    }
+}
+
+/* In the child of fork, with the lock held since before it. */
+void
+jit_after_fork(struct engine *en)
+{
+    struct jit *j = en->jit;
+    uint8_t *const from = (uint8_t *)(((uintptr_t)j->top + PAGE - 1) & ~(uintptr_t)(PAGE - 1));
+    if (from < j->code + j->size && views_map(j, from) == 0) {
+        j->top = from;
+    } else {
+        j->top = j->code + j->size; /* full: the next translation starts afresh */
+    }
+}
