@@ -99,6 +99,7 @@ struct region {
     struct rblock blocks[REGION_BLOCKS];
     struct insn insns[REGION_INSNS];
     uint64_t pcs[REGION_INSNS];
+    uint32_t words[REGION_INSNS]; /* as they were read: what the translation is made from */
 };
 
 struct jit_stats {
@@ -154,7 +155,6 @@ void jit_flush(struct engine *en);
 void jit_after_fork(struct engine *en);
 struct translation *jit_translation_at(struct jit *j, const uint8_t *code);
 struct translation *jit_find(struct jit *j, uint64_t pc);
-uint64_t jit_hash(const struct engine *en, const struct translation *t);
 
 /* lower.c. Holding the lock. NULL if there is no room (then a flush is due). */
 struct translation *jit_lower(struct engine *en, struct region *r);

@@ -23,7 +23,7 @@ half(const struct engine *en, uint64_t pc)
 }
 
 static bool
-fetch(struct engine *en, struct hart *h, uint64_t pc, struct insn *out)
+fetch(struct engine *en, struct hart *h, uint64_t pc, struct insn *out, uint32_t *word)
 {
     if (!code_page_is_exec(en, pc)) {
         return false;
@@ -36,6 +36,7 @@ fetch(struct engine *en, struct hart *h, uint64_t pc, struct insn *out)
         w |= (uint32_t)half(en, pc + 2) << 16;
     }
     isa_decode(w, h->exts, out);
+    *word = w;
     return true;
 }
 
@@ -90,7 +91,7 @@ append(struct engine *en, struct hart *h, struct region *r, uint64_t pc, unsigne
                 break;
             }
         }
-        if (!fetch(en, h, pc, i) || (b->count > 0 && !front_is_inline(i))) {
+        if (!fetch(en, h, pc, i, &r->words[r->n_insns]) || (b->count > 0 && !front_is_inline(i))) {
             break;
         }
         if (b->count == 0 && (!front_is_inline(i) || i->op == OP_ILLEGAL)) {

@@ -324,16 +324,38 @@ jit_exit_new(struct jit *j, enum jexit_kind kind, uint64_t pc)
     return j->n_exits++;
 }
 
-/* What the guest bytes are now; they may be gone, so only where the pages are executable. */
-uint64_t
-jit_hash(const struct engine *en, const struct translation *t)
+#define HASH_START UINT64_C(0xcbf29ce484222325)
+
+static uint64_t
+hash_half(uint64_t h, unsigned half)
 {
-    uint64_t h = UINT64_C(0xcbf29ce484222325);
+    return (h ^ half) * UINT64_C(0x100000001b3);
+}
+
+/* What the guest bytes are now; they may be gone, so only where the pages are executable. */
+static uint64_t
+hash_now(const struct engine *en, const struct translation *t)
+{
+    uint64_t h = HASH_START;
     for (uint32_t s = 0; s < t->n_spans; s++) {
         for (uint64_t a = t->spans[s].start; a < t->spans[s].end; a += 2) {
             uint16_t v;
             memcpy(&v, (const void *)(uintptr_t)(a + en->cfg.guest_base), 2);
-            h = (h ^ v) * UINT64_C(0x100000001b3);
+            h = hash_half(h, v);
+        }
+    }
+    return h;
+}
+
+/* What they were when they were decoded. */
+static uint64_t
+hash_then(const struct region *r)
+{
+    uint64_t h = HASH_START;
+    for (unsigned b = 0; b < r->n_blocks; b++) {
+        for (unsigned k = r->blocks[b].first; k < r->blocks[b].first + r->blocks[b].count; k++) {
+            h = hash_half(h, r->words[k] & 0xffff);
+            h = r->insns[k].len == 4 ? hash_half(h, r->words[k] >> 16) : h;
         }
     }
     return h;
@@ -376,7 +398,7 @@ jit_publish(struct engine *en, struct translation *made, const struct x64 *x, bo
         *map = *made->map;
         t->map = map;
     }
-    t->hash = jit_hash(en, t);
+    t->hash = hash_then(r);
     t->size = (uint32_t)(x_here(x) - t->code);
     j->top = x_here(x);
     t->next = j->all;
@@ -471,7 +493,7 @@ jit_forget(struct engine *en, uint64_t start, uint64_t end, bool if_changed)
     struct jit *j = en->jit;
     bool any = false;
     for (struct translation **at = &j->all, *t; (t = *at) != NULL;) {
-        if (!overlaps(t, start, end) || (if_changed && jit_hash(en, t) == t->hash)) {
+        if (!overlaps(t, start, end) || (if_changed && hash_now(en, t) == t->hash)) {
             at = &t->next;
             continue;
         }
