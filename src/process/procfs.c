@@ -1,9 +1,11 @@
 /*
  * procfs.c - the files of /proc that would show the monitor
  *
- * proc(5). Which file of procfs is meant is told from the directory's own host path, so it does not matter how the guest
- * came there. Links (exe, cwd, root, fd/N) are answered here and never followed by the host on a walk: what they lead to
- * may lie outside of the root. Files are written into a memfd at open; each open sees the state of its moment.
+ * proc(5). Which file of procfs is meant is told from the directory itself: the way up from it to procfs's root has as many
+ * names as its path ends with. So it does not matter how the guest came there, nor where procfs is mounted, and each
+ * mounted one says itself which process this is. Links (exe, cwd, root, fd/N) are answered here and never followed by the
+ * host on a walk: what they lead to may lie outside of the root. Files are written into a memfd at open; each open sees
+ * the state of its moment.
  *
  * Other guest processes: exe is found through a descriptor that each keeps under the number vfs_fd_top() + OWN_FD_EXE;
  * arguments and environment are the guest's because the kernel was told (procfs_publish.c).
@@ -17,24 +19,34 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/statfs.h>
+#include <sys/sysmacros.h>
 
 static const struct {
     const char *name;
     enum proc_node node;
-    bool top; /* in /proc itself, else in a process's directory */
+    const char *dir; /* below /proc; NULL: in a process's directory */
 } nodes[] = {
-    {"exe", PROC_EXE, false},
-    {"cwd", PROC_CWD, false},
-    {"root", PROC_ROOT, false},
-    {"maps", PROC_MAPS, false},
-    {"smaps", PROC_SMAPS, false},
-    {"auxv", PROC_AUXV, false},
-    {"cmdline", PROC_CMDLINE, false},
-    {"environ", PROC_ENVIRON, false},
-    {"status", PROC_STATUS, false},
-    {"mounts", PROC_MOUNTS, false},
-    {"mountinfo", PROC_MOUNTINFO, false},
-    {"cpuinfo", PROC_CPUINFO, true},
+    {"exe", PROC_EXE, NULL},
+    {"cwd", PROC_CWD, NULL},
+    {"root", PROC_ROOT, NULL},
+    {"maps", PROC_MAPS, NULL},
+    {"smaps", PROC_SMAPS, NULL},
+    {"auxv", PROC_AUXV, NULL},
+    {"cmdline", PROC_CMDLINE, NULL},
+    {"environ", PROC_ENVIRON, NULL},
+    {"status", PROC_STATUS, NULL},
+    {"limits", PROC_LIMITS, NULL},
+    {"syscall", PROC_SYSCALL, NULL},
+    {"mounts", PROC_MOUNTS, NULL},
+    {"mountinfo", PROC_MOUNTINFO, NULL},
+    /* the host's mappings; a kernel may have neither */
+    {"map_files", PROC_HIDDEN, NULL},
+    {"numa_maps", PROC_HIDDEN, NULL},
+    {"cpuinfo", PROC_CPUINFO, ""},
+    {"version", PROC_VERSION, ""},
+    {"osrelease", PROC_OSRELEASE, "/sys/kernel"},
+    {"version", PROC_OSVERSION, "/sys/kernel"},
 };
 
 static bool
@@ -44,10 +56,11 @@ is_number(const char *s)
     return n > 0 && n < 10 && s[n] == '\0';
 }
 
+/* The first from `i` on with this name, or -1. */
 static int
-find_node(const char *name)
+find_node(const char *name, size_t i)
 {
-    for (size_t i = 0; i < sizeof nodes / sizeof nodes[0]; i++) {
+    for (; i < sizeof nodes / sizeof nodes[0]; i++) {
         if (strcmp(nodes[i].name, name) == 0) {
             return (int)i;
         }
@@ -58,42 +71,76 @@ find_node(const char *name)
 bool
 procfs_name(const char *name)
 {
-    return is_number(name) || find_node(name) >= 0;
+    return is_number(name) || find_node(name, 0) >= 0;
 }
 
-/* The directory of a process or thread is this process's. */
 bool
-procfs_is_own(int pid)
+procfs_holds(const struct vfs *v, int fd, const struct stat *st)
 {
-    char path[PROC_PATH_MAX];
-    if (pid == (int)host_syscall(SYS_getpid)) {
+    struct statfs sf;
+    if (st->st_dev == v->proc_dev || v->view == VIEW_USER || major(st->st_dev) != 0) {
+        return st->st_dev == v->proc_dev;
+    }
+    /* The guest, or who made the namespace, may have mounted another one. */
+    char path[PROC_PATH_MAX] = "."; /* where fd is AT_FDCWD */
+    if (fd >= 0) {
+        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    }
+    return host_syscall(SYS_statfs, path, &sf) == 0 && sf.f_type == PROC_MAGIC_NUMBER;
+}
+
+#define UP_MAX 5 /* /proc/PID/task/TID/X */
+#define UP_TEXT "../../../../.."
+
+/* Process or thread `pid`, in the procfs whose root is `up` from dirfd, is this process or of it. */
+static bool
+is_own(int dirfd, const char *up, int pid)
+{
+    char path[sizeof UP_TEXT + PROC_PATH_MAX], text[16] = "";
+    snprintf(path, sizeof path, "%s/self", up);
+    if (host_syscall(SYS_readlinkat, dirfd, path, text, sizeof text - 1) > 0 && atoi(text) == pid) {
         return true;
     }
-    snprintf(path, sizeof path, "/proc/self/task/%d", pid);
-    return host_syscall(SYS_faccessat2, AT_FDCWD, path, F_OK, 0) == 0;
+    snprintf(path, sizeof path, "%s/self/task/%d", up, pid);
+    return host_syscall(SYS_faccessat2, dirfd, path, F_OK, 0) == 0;
 }
 
 /*
- * Where in procfs a directory is: "" for /proc; for /proc/PID/X and /proc/PID/task/TID/X it is X, with *pid set. False
- * if it is none of procfs that we know.
+ * Where in procfs a directory is: "" for /proc; for /proc/PID/X and /proc/PID/task/TID/X it is X, with *pid set, PROC_OWN if
+ * that is this process. False if it is none of procfs that we know.
  */
 static bool
-locate(int dirfd, char path[PATH_MAX], const char **where, int *pid)
+locate(const struct vfs *v, int dirfd, char path[PATH_MAX], const char **where, int *pid)
 {
-    int n;
+    struct stat st, above;
+    int n, up = 0;
     *pid = 0;
-    if (vfs_host_path(dirfd, path) < 0 || strncmp(path, "/proc", 5) != 0 || (path[5] != '/' && path[5] != '\0')) {
+    if (host_syscall(SYS_newfstatat, dirfd, "", &st, AT_EMPTY_PATH) < 0 || !procfs_holds(v, dirfd, &st)) {
         return false;
     }
-    const char *p = path + 5;
+    n = vfs_host_path(dirfd, path);
+    if (n < 0) {
+        return false;
+    }
+    const char *p = path + (strcmp(path, "/") == 0 ? 0 : n);
+    for (above = st; above.st_ino != PROC_ROOT_INO; up++) {
+        while (p > path && *--p != '/') {
+        }
+        if (up == UP_MAX || *p != '/' ||
+            host_syscall(SYS_newfstatat, dirfd, &UP_TEXT[(UP_MAX - 1 - up) * 3], &above, 0) < 0 ||
+            above.st_dev != st.st_dev) {
+            return false;
+        }
+    }
     if (sscanf(p, "/%d%n", pid, &n) == 1) {
         p += n;
+        *pid = is_own(dirfd, &UP_TEXT[(UP_MAX - up) * 3], *pid) ? PROC_OWN : *pid;
         int tid;
         if (sscanf(p, "/task/%d%n", &tid, &n) == 1) {
             p += n;
         }
     }
-    *where = p;
+    *where = up > 0 ? p : "";
     return true;
 }
 
@@ -114,9 +161,9 @@ procfs_classify(const struct vfs *v, int dirfd, const char *name, int *pid)
 {
     char path[PATH_MAX];
     const char *where;
-    int i = find_node(name);
+    int i = find_node(name, 0);
     bool number = is_number(name);
-    if ((i < 0 && !number && strlen(name) > 20) || !locate(dirfd, path, &where, pid)) {
+    if ((i < 0 && !number && strlen(name) > 20) || !locate(v, dirfd, path, &where, pid)) {
         return PROC_PLAIN;
     }
     if (*pid != 0 && number && (strcmp(where, "/fd") == 0 || strcmp(where, "/fdinfo") == 0)) {
@@ -128,10 +175,14 @@ procfs_classify(const struct vfs *v, int dirfd, const char *name, int *pid)
     if (*pid != 0 && strcmp(where, "/ns") == 0) {
         return PROC_MAGIC;
     }
-    if (i < 0 || where[0] != '\0' || nodes[i].top != (*pid == 0)) {
+    while (i >= 0 && (*pid != 0 ? nodes[i].dir != NULL || where[0] != '\0'
+                                : nodes[i].dir == NULL || strcmp(nodes[i].dir, where) != 0)) {
+        i = find_node(name, (size_t)i + 1);
+    }
+    if (i < 0) {
         return PROC_PLAIN;
     }
-    bool own = *pid != 0 && procfs_is_own(*pid);
+    const bool own = *pid == PROC_OWN;
     switch (nodes[i].node) {
     case PROC_MAPS:
         return own || is_guest(*pid) ? PROC_MAPS : PROC_PLAIN;
@@ -142,18 +193,25 @@ procfs_classify(const struct vfs *v, int dirfd, const char *name, int *pid)
     case PROC_ENVIRON:
         return own && !v->published ? nodes[i].node : PROC_PLAIN;
     case PROC_STATUS:
-        return v->fake ? PROC_STATUS : PROC_PLAIN;
+        return own || v->fake ? PROC_STATUS : PROC_PLAIN;
+    case PROC_LIMITS:
+        return own ? PROC_LIMITS : PROC_PLAIN;
+    case PROC_SYSCALL:
+    case PROC_HIDDEN:
+        return own || is_guest(*pid) ? nodes[i].node : PROC_PLAIN;
     case PROC_MOUNTS:
     case PROC_MOUNTINFO:
         return v->view == VIEW_USER ? nodes[i].node : PROC_PLAIN;
     case PROC_PLAIN:
-    case PROC_HIDDEN:
     case PROC_EXE:
     case PROC_CWD:
     case PROC_ROOT:
     case PROC_FD:
     case PROC_MAGIC:
     case PROC_CPUINFO:
+    case PROC_VERSION:
+    case PROC_OSRELEASE:
+    case PROC_OSVERSION:
         break;
     }
     return nodes[i].node;
@@ -163,7 +221,7 @@ procfs_classify(const struct vfs *v, int dirfd, const char *name, int *pid)
 static void
 exe_link(const struct vfs *v, int pid, char path[PROC_PATH_MAX])
 {
-    if (procfs_is_own(pid)) {
+    if (pid == PROC_OWN) {
         snprintf(path, PROC_PATH_MAX, "/proc/self/fd/%d", v->top + OWN_FD_EXE);
     } else if (is_guest(pid)) {
         snprintf(path, PROC_PATH_MAX, "/proc/%d/fd/%d", pid, v->top + OWN_FD_EXE);
@@ -187,7 +245,7 @@ procfs_follow(struct vfs *v, int dirfd, const char *name, enum proc_node node, i
     } else {
         fd = host_syscall(SYS_openat, dirfd, name, O_PATH | O_CLOEXEC);
     }
-    if (fd < 0 || v->view != VIEW_USER || procfs_is_own(pid) || vfs_host_path((int)fd, text) < 0) {
+    if (fd < 0 || v->view != VIEW_USER || pid == PROC_OWN || vfs_host_path((int)fd, text) < 0) {
         return fd;
     }
     /* What another process has open need not be in our root; what has no path is nowhere. */
@@ -222,7 +280,7 @@ procfs_readlink(struct task *t, const struct vfs_at *at, char *buf, size_t cap)
     struct vfs *v = vfs_of(t);
     char text[PATH_MAX], path[PROC_PATH_MAX];
     int64_t n;
-    if (at->node == PROC_EXE && procfs_is_own(at->pid) && t->proc->exe_path[0] != '\0') {
+    if (at->node == PROC_EXE && at->pid == PROC_OWN && t->proc->exe_path[0] != '\0') {
         strcpy(text, t->proc->exe_path);
     } else if (at->node == PROC_ROOT && v->view == VIEW_USER) {
         strcpy(text, "/");
@@ -284,6 +342,57 @@ procfs_open(struct task *t, const struct vfs_at *at, int flags)
     return r;
 }
 
+/* The directory that holds the file, and its name there; false if it cannot be reached by its path. */
+static bool
+file_place(int fd, const struct stat *st, struct vfs_at *at)
+{
+    char host[PATH_MAX];
+    struct stat same;
+    if (vfs_host_path(fd, host) < 0 || host[0] != '/') {
+        return false;
+    }
+    char *name = strrchr(host, '/');
+    snprintf(at->buf, sizeof at->buf, "%s", name + 1);
+    *name = '\0';
+    if (!procfs_name(at->buf)) {
+        return false;
+    }
+    int64_t dir = host_syscall(SYS_openat, AT_FDCWD, host[0] != '\0' ? host : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0) {
+        return false;
+    }
+    *at = (struct vfs_at){.dir = (int)dir, .own = true, .pid = 0, .node = PROC_PLAIN};
+    snprintf(at->buf, sizeof at->buf, "%s", name + 1);
+    at->name = at->buf;
+    if (host_syscall(SYS_newfstatat, dir, at->name, &same, AT_SYMLINK_NOFOLLOW) < 0 || same.st_dev != st->st_dev ||
+        same.st_ino != st->st_ino) {
+        vfs_at_done(at);
+        return false;
+    }
+    return true;
+}
+
+int64_t
+procfs_opened(struct task *t, int fd, int flags)
+{
+    const struct vfs *v = vfs_of(t);
+    struct vfs_at at;
+    struct stat st;
+    if (host_syscall(SYS_fstat, fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size != 0 || st.st_blocks != 0 ||
+        !procfs_holds(v, fd, &st) || !file_place(fd, &st, &at)) {
+        return fd;
+    }
+    at.node = procfs_classify(v, at.dir, at.name, &at.pid);
+    int64_t r = fd;
+    if (proc_node_is_file(at.node)) {
+        int64_t made = procfs_open(t, &at, flags);
+        r = made < 0 ? made : host_syscall(SYS_dup3, made, fd, flags & O_CLOEXEC);
+        host_syscall(SYS_close, made < 0 ? fd : made);
+    }
+    vfs_at_done(&at);
+    return r;
+}
+
 void
 procfs_set_exe(struct task *t, int fd)
 {
@@ -305,8 +414,13 @@ procfs_hide_entries(const struct vfs *v, int fd, char *buf, int64_t n)
     char path[PATH_MAX];
     const char *where;
     int pid;
-    if (n <= 0 || host_syscall(SYS_fstat, fd, &st) < 0 || st.st_dev != v->proc_dev ||
-        !locate(fd, path, &where, &pid) || (strcmp(where, "/fd") != 0 && strcmp(where, "/fdinfo") != 0)) {
+    if (n <= 0 || host_syscall(SYS_fstat, fd, &st) < 0 || !procfs_holds(v, fd, &st) ||
+        !locate(v, fd, path, &where, &pid)) {
+        return n;
+    }
+    const bool fds = strcmp(where, "/fd") == 0 || strcmp(where, "/fdinfo") == 0;
+    const bool top = pid != 0 && where[0] == '\0' && (pid == PROC_OWN || is_guest(pid));
+    if (!fds && !top) {
         return n;
     }
     int64_t kept = 0;
@@ -314,7 +428,8 @@ procfs_hide_entries(const struct vfs *v, int fd, char *buf, int64_t n)
         struct entry *e = (struct entry *)(buf + at);
         uint16_t len = e->len;
         at += len;
-        if (!is_number(e->name) || atoi(e->name) < v->top) {
+        const int i = top ? find_node(e->name, 0) : -1;
+        if (fds ? !is_number(e->name) || atoi(e->name) < v->top : i < 0 || nodes[i].node != PROC_HIDDEN) {
             memmove(buf + kept, e, len);
             kept += len;
         }

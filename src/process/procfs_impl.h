@@ -16,7 +16,4 @@ struct proc_text {
 /* Write the contents of at->node into the descriptor. 0 or -errno. */
 int64_t procfs_write(struct task *t, const struct vfs_at *at, struct proc_text *out);
 
-/* The directory /proc/PID is this process's, or that of one of its threads. */
-bool procfs_is_own(int pid);
-
 #endif

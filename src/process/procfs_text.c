@@ -6,7 +6,10 @@
  */
 #include "process/procfs_impl.h"
 
+#include "base/check.h"
 #include "process/map.h"
+#include "process/signal_impl.h"
+#include "process/syscall.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -15,7 +18,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/statfs.h>
+#include <sys/utsname.h>
 
 static int
 flush(struct proc_text *o)
@@ -124,7 +129,7 @@ write_maps(struct task *t, const struct vfs_at *at, struct proc_text *o, bool de
     struct map *map = t->proc->map;
     struct lines l = {.fd = (int)open_host(at)};
     char line[PATH_MAX + 256], path[PATH_MAX];
-    bool ours = false, own = procfs_is_own(at->pid);
+    bool ours = false, own = at->pid == PROC_OWN;
     if (l.fd < 0) {
         return l.fd;
     }
@@ -198,47 +203,140 @@ put_other_ids(struct proc_text *o, const char *line, uint32_t own)
     put(o, "\n");
 }
 
-/* Identity and capabilities are the fake ones. */
+/* The guest's view of a set of signals in a line that begins with `name`; false if the line is another. */
+static bool
+put_signals(struct task *t, int tid, struct proc_text *o, const char *line)
+{
+    sigset64 set = strtoull(line + 7, NULL, 16);
+    if (strncmp(line, "SigBlk:", 7) == 0) {
+        /* What only the monitor knows of other threads is not theirs to tell. */
+        set = tid == t->tid ? (set & ~SYNC_SIGNALS) | t->sync_mask : set;
+    } else if (strncmp(line, "SigIgn:", 7) == 0 || strncmp(line, "SigCgt:", 7) == 0) {
+        const bool caught = line[3] == 'C';
+        set = 0;
+        pthread_mutex_lock(&t->sighand->lock);
+        for (int sig = 1; sig <= GUEST_NSIG; sig++) {
+            const uint64_t handler = signal_action(t->sighand, sig)->handler;
+            set |= (caught ? handler > 1 : handler == 1) ? SIG_BIT(sig) : 0;
+        }
+        pthread_mutex_unlock(&t->sighand->lock);
+    } else {
+        return false;
+    }
+    put(o, "%.7s\t%016llx\n", line, (unsigned long long)set);
+    return true;
+}
+
+/* A line of identity and capabilities, which --fake-root plays; false if the line is another. */
+static bool
+put_identity(struct proc_text *o, const struct fake_ids *ids, const char *line)
+{
+    const bool uid = strncmp(line, "Uid:", 4) == 0;
+    if (uid || strncmp(line, "Gid:", 4) == 0) {
+        const uint32_t *id = uid ? ids->uid : ids->gid;
+        put(o, "%.4s\t%u\t%u\t%u\t%u\n", line, id[FAKE_REAL], id[FAKE_EFFECTIVE], id[FAKE_SAVED], id[FAKE_FS]);
+    } else if (strncmp(line, "Groups:", 7) == 0) {
+        put(o, "Groups:\t");
+        for (uint32_t i = 0; i < ids->ngroups && i < FAKE_NGROUPS; i++) {
+            put(o, "%u ", ids->groups[i]);
+        }
+        put(o, "\n");
+    } else if (strncmp(line, "CapInh:", 7) == 0) {
+        put(o, "CapInh:\t%016llx\n", (unsigned long long)ids->cap_inheritable);
+    } else if (strncmp(line, "CapPrm:", 7) == 0) {
+        put(o, "CapPrm:\t%016llx\n", (unsigned long long)ids->cap_permitted);
+    } else if (strncmp(line, "CapEff:", 7) == 0) {
+        put(o, "CapEff:\t%016llx\n", (unsigned long long)ids->cap_effective);
+    } else {
+        return false;
+    }
+    return true;
+}
+
 static int64_t
 write_status(struct task *t, const struct vfs_at *at, struct proc_text *o)
 {
     const struct vfs *v = vfs_of(t);
-    bool own = procfs_is_own(at->pid);
-    const struct fake_ids ids = *fakeroot_ids(t);
+    const bool own = at->pid == PROC_OWN;
+    struct fake_ids ids;
     struct lines l = {.fd = (int)open_host(at)};
     char line[1024];
+    int tid = 0;
     if (l.fd < 0) {
         return l.fd;
     }
+    if (v->fake) {
+        ids = *fakeroot_ids(t);
+    }
     while (next_line(&l, line, sizeof line)) {
-        bool uid = strncmp(line, "Uid:", 4) == 0;
-        if (uid || strncmp(line, "Gid:", 4) == 0) {
-            const uint32_t *id = uid ? ids.uid : ids.gid;
-            if (!own) {
-                put_other_ids(o, line, uid ? v->host_uid : v->host_gid);
-                continue;
-            }
-            put(o, "%.4s\t%u\t%u\t%u\t%u\n", line, id[FAKE_REAL], id[FAKE_EFFECTIVE], id[FAKE_SAVED], id[FAKE_FS]);
-        } else if (!own) {
-            put(o, "%s\n", line);
-        } else if (strncmp(line, "Groups:", 7) == 0) {
-            put(o, "Groups:\t");
-            for (uint32_t i = 0; i < ids.ngroups && i < FAKE_NGROUPS; i++) {
-                put(o, "%u ", ids.groups[i]);
-            }
-            put(o, "\n");
-        } else if (strncmp(line, "CapInh:", 7) == 0) {
-            put(o, "CapInh:\t%016llx\n", (unsigned long long)ids.cap_inheritable);
-        } else if (strncmp(line, "CapPrm:", 7) == 0) {
-            put(o, "CapPrm:\t%016llx\n", (unsigned long long)ids.cap_permitted);
-        } else if (strncmp(line, "CapEff:", 7) == 0) {
-            put(o, "CapEff:\t%016llx\n", (unsigned long long)ids.cap_effective);
+        if (own && (put_signals(t, tid, o, line) || (v->fake && put_identity(o, &ids, line)))) {
+            continue;
+        }
+        sscanf(line, "Pid: %d", &tid);
+        const bool uid = strncmp(line, "Uid:", 4) == 0;
+        if (!own && (uid || strncmp(line, "Gid:", 4) == 0)) {
+            put_other_ids(o, line, uid ? v->host_uid : v->host_gid);
         } else {
             put(o, "%s\n", line);
         }
     }
     host_syscall(SYS_close, l.fd);
     return 0;
+}
+
+/* fs/proc/base.c: the host's lines, but for the limits that are kept here. */
+static int64_t
+write_limits(struct task *t, const struct vfs_at *at, struct proc_text *o)
+{
+    static const struct {
+        const char *name, *unit;
+        unsigned res;
+    } ours[] = {
+        {"Max data size", "bytes", RLIMIT_DATA},
+        {"Max open files", "files", RLIMIT_NOFILE},
+        {"Max address space", "bytes", RLIMIT_AS},
+    };
+    struct lines l = {.fd = (int)open_host(at)};
+    char line[256];
+    if (l.fd < 0) {
+        return l.fd;
+    }
+    while (next_line(&l, line, sizeof line)) {
+        size_t i = 0;
+        struct rlimit rl;
+        while (i < ARRAY_LEN(ours) && strncmp(line, ours[i].name, strlen(ours[i].name)) != 0) {
+            i++;
+        }
+        if (i == ARRAY_LEN(ours) || limit_get(t, ours[i].res, &rl) < 0) {
+            put(o, "%s\n", line);
+            continue;
+        }
+        put(o, "%-25s ", ours[i].name);
+        for (int hard = 0; hard < 2; hard++) {
+            const uint64_t v = hard ? rl.rlim_max : rl.rlim_cur;
+            if (v == RLIM_INFINITY) {
+                put(o, "%-20s ", "unlimited");
+            } else {
+                put(o, "%-20llu ", (unsigned long long)v);
+            }
+        }
+        put(o, "%-10s\n", ours[i].unit);
+    }
+    host_syscall(SYS_close, l.fd);
+    return 0;
+}
+
+static int64_t
+write_uname(struct task *t, struct proc_text *o, enum proc_node node)
+{
+    struct utsname u;
+    int64_t r = uname_get(t, &u);
+    if (node == PROC_VERSION) {
+        put(o, "%s version %s (doppel) %s\n", u.sysname, u.release, u.version);
+    } else {
+        put(o, "%s\n", node == PROC_OSRELEASE ? u.release : u.version);
+    }
+    return r;
 }
 
 /* Spaces and the like in a path of mounts and mountinfo are octal escapes. */
@@ -390,6 +488,17 @@ procfs_write(struct task *t, const struct vfs_at *at, struct proc_text *o)
         break;
     case PROC_CPUINFO:
         r = write_cpuinfo(t, o);
+        break;
+    case PROC_LIMITS:
+        r = write_limits(t, at, o);
+        break;
+    case PROC_SYSCALL: /* what the kernel says of a thread that it does not find at rest */
+        put(o, "running\n");
+        break;
+    case PROC_VERSION:
+    case PROC_OSRELEASE:
+    case PROC_OSVERSION:
+        r = write_uname(t, o, at->node);
         break;
     case PROC_PLAIN:
     case PROC_HIDDEN:

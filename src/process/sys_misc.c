@@ -21,17 +21,21 @@
 #include <sys/utsname.h>
 
 int64_t
+uname_get(const struct task *t, struct utsname *u)
+{
+    int64_t r = host_syscall(SYS_uname, u);
+    snprintf(u->release, sizeof u->release, "%s", t->proc->opt->uname_release);
+    snprintf(u->version, sizeof u->version, "#1 SMP PREEMPT_DYNAMIC doppel " DOPPEL_VERSION);
+    snprintf(u->machine, sizeof u->machine, "riscv64");
+    return r;
+}
+
+int64_t
 sys_uname(struct task *t, const uint64_t a[6])
 {
     struct utsname u; /* six fields of 65 bytes on both */
-    int64_t r = host_syscall(SYS_uname, &u);
-    if (r < 0) {
-        return r;
-    }
-    snprintf(u.release, sizeof u.release, "%s", t->proc->opt->uname_release);
-    snprintf(u.version, sizeof u.version, "#1 SMP PREEMPT_DYNAMIC doppel " DOPPEL_VERSION);
-    snprintf(u.machine, sizeof u.machine, "riscv64");
-    return guest_write(a[0], &u, sizeof u);
+    int64_t r = uname_get(t, &u);
+    return r < 0 ? r : guest_write(a[0], &u, sizeof u);
 }
 
 /* Random bytes that the guest gets come in through nondet.h, which never fails and never blocks for long. */
@@ -67,7 +71,7 @@ sys_rseq(struct task *t, const uint64_t a[6])
 /* ---- limits ---- */
 
 /* The limit of this process as the guest knows it. */
-static int64_t
+int64_t
 limit_get(struct task *t, unsigned res, struct rlimit *rl)
 {
     int64_t r = host_syscall(SYS_prlimit64, 0, res, NULL, rl);

@@ -83,6 +83,12 @@ int64_t fd_pair(struct task *t, int64_t r, const int fds[2], gva_t to); /* for t
 uint64_t fd_limit(const struct task *t); /* numbers are below this */
 void fd_limit_changed(struct task *t);   /* also at a program's start */
 
+/* What getrlimit and uname say, for /proc. */
+struct rlimit;
+struct utsname;
+int64_t limit_get(struct task *t, unsigned res, struct rlimit *rl);
+int64_t uname_get(const struct task *t, struct utsname *u);
+
 /* Every function of ours that a row may name. */
 #define SYS(nr, name, ...) syscall_fn sys_##name;
 #include "process/syscall.def"

@@ -180,8 +180,6 @@ vfs_new(struct vfs **out, const struct vfs_config *c, struct err *e)
         if (r < 0) {
             goto undo_alloc;
         }
-    } else {
-        vfs_mount_add(v, MOUNT_PROC, "/proc", "/proc", false); /* a host without one has nothing to be shown */
     }
     r = vfs_start(v, e); /* once more: in a user namespace we may be somebody else */
     if (r == 0) {
@@ -277,16 +275,17 @@ in_sysroot(const struct vfs *v, const char *path, struct vfs_at *at)
 }
 
 /*
- * May this path lead to what procfs.c makes? Asked where the host resolves paths; links from elsewhere into /proc of the
- * kind that programs use (/etc/mtab, /dev/fd, /dev/stdin) show the guest without our doing.
+ * May this path lead to what procfs.c makes? Asked where the host resolves paths. Which file was opened is found out
+ * afterwards, too (procfs_opened); not so where a link leads, and by absolute paths, wherever procfs is mounted, only that
+ * to the program matters.
  */
 static bool
 suspect(const char *path)
 {
-    if (path[0] == '/') {
-        return strstr(path, "proc") != NULL;
-    }
     const char *last = strrchr(path, '/');
+    if (path[0] == '/') {
+        return strcmp(last, "/exe") == 0 || strstr(path, "proc") != NULL;
+    }
     return procfs_name(last != NULL ? last + 1 : path) || strstr(path, "proc/") != NULL;
 }
 

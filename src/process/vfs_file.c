@@ -151,9 +151,13 @@ openat_once(struct task *t, int dirfd, const char *path, int flags, mode_t mode,
         r = open_at(t, &at, flags, mode);
     }
     int own = at.own ? at.dir : INT_MAX;
+    const enum proc_node node = at.node;
     vfs_at_done(&at);
     if (r >= 0 && v->fake && !(flags & (O_PATH | O_DIRECTORY))) {
         r = open_fake_device(t, r, flags);
+    }
+    if (r >= 0 && (flags & (O_ACCMODE | O_PATH | O_DIRECTORY | O_CREAT)) == O_RDONLY && !proc_node_is_file(node)) {
+        r = procfs_opened(t, (int)r, flags);
     }
     return r > own ? lower_fd((int)r, flags) : r;
 }

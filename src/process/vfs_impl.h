@@ -25,7 +25,7 @@ enum mount_kind { MOUNT_BIND, MOUNT_PROC, MOUNT_TMPFS };
 #define VFS_MOUNTS_MAX 128
 
 /*
- * The table of mounts that the user view keeps (in the others it holds /proc alone). All processes of a run see one table,
+ * The table of mounts that the user view keeps (in the others it is empty). All processes of a run see one table,
  * as those of a mount namespace do: it is a memfd that they map. The place of a mount is a name in a directory, whether or
  * not there is such an entry. Entries are written before they are live. Descriptors are each process's own (struct vfs).
  */
@@ -114,7 +114,17 @@ enum proc_node {
     PROC_MOUNTS,
     PROC_MOUNTINFO,
     PROC_CPUINFO,
+    PROC_LIMITS,
+    PROC_SYSCALL,
+    PROC_VERSION,
+    PROC_OSRELEASE,
+    PROC_OSVERSION,
 };
+
+#define PROC_OWN (-1) /* for the number of a process: this one, or a thread of it */
+
+#define PROC_MAGIC_NUMBER 0x9fa0 /* statfs(2) */
+#define PROC_ROOT_INO     1
 
 static inline bool
 proc_node_is_link(enum proc_node n)
@@ -142,7 +152,7 @@ struct vfs_at {
     bool read_only; /* in a read-only bind */
     bool busy;      /* an ENTRY that is a mount's place */
     enum proc_node node;
-    int pid; /* whose node */
+    int pid; /* whose node: PROC_OWN, or a number */
     char buf[PATH_MAX];
 };
 
@@ -235,14 +245,21 @@ bool fake_is_private_xattr(const char *name);
 
 /* procfs.c */
 bool procfs_name(const char *name); /* some directory of /proc may have a file of this name that is not the host's */
+/* fd, which st describes, is in a procfs. */
+bool procfs_holds(const struct vfs *v, int fd, const struct stat *st);
 /* What `name` in directory dirfd of procfs is. */
 enum proc_node procfs_classify(const struct vfs *v, int dirfd, const char *name, int *pid);
 /* An O_PATH descriptor for what a link leads to. */
 int64_t procfs_follow(struct vfs *v, int dirfd, const char *name, enum proc_node node, int pid);
 int64_t procfs_readlink(struct task *t, const struct vfs_at *at, char *buf, size_t cap);
-/* Cut from getdents64 records of fd what shows descriptors of ours; the new length. */
+/* Cut from getdents64 records of fd what shows descriptors of ours, or is hidden; the new length. */
 int64_t procfs_hide_entries(const struct vfs *v, int fd, char *buf, int64_t n);
 int64_t procfs_open(struct task *t, const struct vfs_at *at, int flags);
+/*
+ * The host has opened fd for reading, by whatever way: if it is a file of /proc that shows the monitor, what the guest shall
+ * see takes its number. fd, or -errno, and then it is closed.
+ */
+int64_t procfs_opened(struct task *t, int fd, int flags);
 
 static inline unsigned
 name_bit(const char *name, size_t len)

@@ -63,21 +63,6 @@ vfs_getcwd(struct task *t, char *buf, size_t cap)
     return (int64_t)len;
 }
 
-/* chroot(2) by the host; the walk, where it is used at all, begins at the new root too. */
-static int64_t
-chroot_host(struct vfs *v, const char *path)
-{
-    struct stat st;
-    int64_t r = host_syscall(SYS_chroot, path);
-    int64_t fd = r < 0 ? r : host_syscall(SYS_openat, AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0 && (fd = vfs_fd_hide(v, (int)fd)) >= 0 && host_syscall(SYS_fstat, fd, &st) == 0) {
-        v->root = (int)fd;
-        v->root_dev = st.st_dev;
-        v->root_ino = st.st_ino;
-    }
-    return r;
-}
-
 int64_t
 vfs_chroot(struct task *t, const char *path)
 {
@@ -87,7 +72,7 @@ vfs_chroot(struct task *t, const char *path)
     char buf[PATH_MAX], guest[PATH_MAX];
     const char *host;
     if (v->view != VIEW_USER) {
-        return chroot_host(v, path);
+        return host_syscall(SYS_chroot, path);
     }
     int64_t r = vfs_resolve(t, AT_FDCWD, path, RESOLVE_FOLLOW, &at);
     if (r < 0) {

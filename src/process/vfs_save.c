@@ -240,9 +240,6 @@ vfs_load(struct vfs **out, const char *state, struct err *e)
         free(v);
         return err;
     }
-    if (v->view != VIEW_USER) {
-        vfs_mount_add(v, MOUNT_PROC, "/proc", "/proc", false);
-    }
     keep_fds(v, false);
     *out = v;
     return 0;

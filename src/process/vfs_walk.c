@@ -49,17 +49,37 @@ move_to(struct walk *w, int fd, bool own)
     w->own = own;
 }
 
-static void
+/*
+ * In the user view the root is a descriptor; in the others it is the process's, which the guest may have changed without
+ * our doing, by pivot_root(2) or setns(2).
+ */
+static int
 move_to_root(struct walk *w)
 {
-    move_to(w, w->v->root, false);
+    int64_t fd = w->v->root;
+    if (w->v->view != VIEW_USER) {
+        fd = host_syscall(SYS_openat, AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    }
+    if (fd < 0) {
+        return (int)fd;
+    }
+    move_to(w, (int)fd, w->v->view != VIEW_USER);
     w->in_proc = false;
+    return 0;
 }
 
 static int
 stat_cur(const struct walk *w, struct stat *st)
 {
     return (int)host_syscall(SYS_newfstatat, w->cur, "", st, AT_EMPTY_PATH);
+}
+
+/* A directory was entered where the host's kernel may have mounted what it likes. */
+static void
+look_for_proc(struct walk *w)
+{
+    struct stat st;
+    w->in_proc = stat_cur(w, &st) == 0 && procfs_holds(w->v, w->cur, &st);
 }
 
 /* Put a link's text before what is left of the path. `after` is the text behind the link's name, with its slash. */
@@ -80,10 +100,7 @@ push_link(struct walk *w, const char *target, size_t len, const char *after)
     memcpy(w->path, target, len);
     w->rest = w->path;
     w->steps = false;
-    if (target[0] == '/') {
-        move_to_root(w);
-    }
-    return 0;
+    return target[0] == '/' ? move_to_root(w) : 0;
 }
 
 static int
@@ -95,7 +112,7 @@ go_up(struct walk *w)
     if (r < 0) {
         return r;
     }
-    if (st.st_dev == v->root_dev && st.st_ino == v->root_ino) {
+    if (v->view == VIEW_USER && st.st_dev == v->root_dev && st.st_ino == v->root_ino) {
         return 0;
     }
     const struct vfs_mount *m = vfs_mount_root(v, w->cur, &st);
@@ -112,10 +129,11 @@ go_up(struct walk *w)
         return (int)fd;
     }
     move_to(w, (int)fd, true);
-    if (v->view == VIEW_USER && !vfs_inside(v, w->cur)) {
-        move_to_root(w);
+    if (v->view != VIEW_USER) {
+        look_for_proc(w);
+        return 0;
     }
-    return 0;
+    return vfs_inside(v, w->cur) ? 0 : move_to_root(w);
 }
 
 /* [c, end) names no mount's place and does not go up: the host may resolve it as far as there are no links. */
@@ -165,8 +183,8 @@ vfs_open_plain(struct task *t, const char *path, int flags, int64_t *result)
 static int
 leap(struct walk *w)
 {
-    if (w->steps || w->in_proc) {
-        return 0;
+    if (w->steps || w->in_proc || w->v->view != VIEW_USER) {
+        return 0; /* who only knows steps sees where procfs begins */
     }
     char *end = w->rest + strlen(w->rest), *last;
     while (end > w->rest && end[-1] == '/') {
@@ -240,7 +258,7 @@ enter_mount(struct walk *w, const struct vfs_mount *m)
         int kept = vfs_mount_fd(w->v, m);
         if (kept >= 0) {
             move_to(w, kept, false);
-            w->in_proc = m->kind == MOUNT_PROC;
+            w->in_proc = m->dev == w->v->proc_dev;
         }
         return kept < 0 ? kept : 0;
     }
@@ -325,7 +343,7 @@ step(struct walk *w, const char *name, size_t len, char *after, struct vfs_at *a
                 return r;
             }
             w->rest = next;
-            w->in_proc = st.st_dev == v->proc_dev;
+            w->in_proc = procfs_holds(v, w->cur, &st);
             return last && !trailing ? end_at(w, "", at) : S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
         }
         if (last && !trailing && at->node != PROC_PLAIN) {
@@ -344,11 +362,10 @@ step(struct walk *w, const char *name, size_t len, char *after, struct vfs_at *a
     } else {
         int64_t fd = host_syscall(SYS_openat, w->cur, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (fd >= 0) {
-            struct stat st;
             move_to(w, (int)fd, true);
             w->rest = next;
-            if (strcmp(name, "proc") == 0 && stat_cur(w, &st) == 0) {
-                w->in_proc = st.st_dev == v->proc_dev; /* mounted by the host's kernel */
+            if (v->view != VIEW_USER || strcmp(name, "proc") == 0) {
+                look_for_proc(w);
             }
             return 0;
         }
@@ -413,25 +430,19 @@ vfs_walk(struct vfs *v, int dirfd, const char *path, unsigned how, struct vfs_at
     }
     memcpy(w.path, path, len + 1);
     w.v = v;
-    w.cur = v->root;
+    w.cur = dirfd;
     w.own = w.in_proc = w.steps = false;
     w.links = 0;
     w.how = how;
     w.rest = w.path;
     at->busy = false;
     at->node = PROC_PLAIN;
-    if (path[0] != '/') {
-        w.cur = dirfd;
-        int r = stat_cur(&w, &st);
-        if (r < 0) {
-            return r;
-        }
-        if (!S_ISDIR(st.st_mode)) {
-            return -ENOTDIR;
-        }
-        w.in_proc = st.st_dev == v->proc_dev;
+    int r = path[0] == '/' ? move_to_root(&w) : stat_cur(&w, &st);
+    if (r == 0 && path[0] != '/') {
+        r = S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
+        w.in_proc = procfs_holds(v, w.cur, &st);
     }
-    int r = walk(&w, at);
+    r = r < 0 ? r : walk(&w, at);
     if (r < 0) {
         move_to(&w, -1, false);
     }
