@@ -118,9 +118,26 @@ want_flush(struct engine *en)
     kick(en);
 }
 
-static bool
-come_in(struct jit *j)
+/* If nobody is in translated code: who wanted this may have been the only one, and outside. */
+static void
+flush_if_wanted(struct engine *en, struct hart *h)
 {
+    struct jit *j = en->jit;
+    if (atomic_load(&j->flush_wanted) && atomic_load(&j->inside) == 0) {
+        lock(j, h);
+        if (atomic_load(&j->inside) == 0 && atomic_load(&j->flush_wanted)) {
+            jit_flush(en);
+            atomic_store(&j->flush_wanted, false);
+        }
+        unlock(j);
+    }
+}
+
+static bool
+come_in(struct engine *en, struct hart *h)
+{
+    struct jit *j = en->jit;
+    flush_if_wanted(en, h);
     atomic_fetch_add(&j->inside, 1);
     if (!atomic_load(&j->flush_wanted)) {
         return true;
@@ -132,15 +149,8 @@ come_in(struct jit *j)
 static void
 go_out(struct engine *en, struct hart *h)
 {
-    struct jit *j = en->jit;
-    if (atomic_fetch_sub(&j->inside, 1) == 1 && atomic_load(&j->flush_wanted)) {
-        lock(j, h);
-        if (atomic_load(&j->inside) == 0 && atomic_load(&j->flush_wanted)) {
-            jit_flush(en);
-            atomic_store(&j->flush_wanted, false);
-        }
-        unlock(j);
-    }
+    atomic_fetch_sub(&en->jit->inside, 1);
+    flush_if_wanted(en, h);
 }
 
 /* Up to the next taken jump, in tier 0; does not come back. */
@@ -242,7 +252,11 @@ interp_adaptive(struct hart *h, int64_t budget)
         }
         uint32_t entry = pc < GUEST_TOP ? __atomic_load_n(&j->entries[pc / 2], __ATOMIC_ACQUIRE) : 0;
         if (entry == 0) {
-            if (pc >= GUEST_TOP || !warm(j, pc) || atomic_load(&j->flush_wanted)) {
+            if (pc >= GUEST_TOP || !warm(j, pc)) {
+                interpret(h, 1);
+            }
+            flush_if_wanted(en, h);
+            if (atomic_load(&j->flush_wanted)) {
                 interpret(h, 1);
             }
             struct translation *t = translate(en, h, pc);
@@ -250,7 +264,7 @@ interp_adaptive(struct hart *h, int64_t budget)
                 interpret(h, 1);
             }
         }
-        if (!come_in(j)) {
+        if (!come_in(en, h)) {
             interpret(h, 100);
         }
         entry = __atomic_load_n(&j->entries[pc / 2], __ATOMIC_ACQUIRE); /* as it is now that nobody flushes */
