@@ -38,12 +38,18 @@ fetch(struct hart *h, uint64_t pc, struct insn *out)
     if (unlikely(pc >= GUEST_TOP)) {
         interp_leave(h, EXIT_FETCH, pc);
     }
-    fetch_check(h, pc);
-    uint32_t w = *MEM(mem16, pc);
-    if (insn_len(w) == 4) {
-        fetch_check(h, pc + 2);
-        w |= (uint32_t)*MEM(mem16, pc + 2) << 16;
-    }
+    /* Another thread may put data where code was, between the check and the look: what was seen counts if nothing changed. */
+    uint64_t epoch;
+    uint32_t w;
+    do {
+        epoch = code_epoch(h->engine);
+        fetch_check(h, pc);
+        w = *MEM(mem16, pc);
+        if (insn_len(w) == 4) {
+            fetch_check(h, pc + 2);
+            w |= (uint32_t)*MEM(mem16, pc + 2) << 16;
+        }
+    } while (unlikely(code_epoch(h->engine) != epoch));
     h->in_guest = was;
     isa_decode(w, h->exts, out);
     if (out->rd == 0 && !rd_is_f[out->op] && out->op != OP_amocas_q) {
