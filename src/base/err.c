@@ -8,6 +8,15 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A name in a message may be the guest's: no control characters of its reach a terminal. */
+static void
+clean(char *s)
+{
+    for (; *s != '\0'; s++) {
+        *s = (unsigned char)*s < ' ' || *s == 127 ? '?' : *s;
+    }
+}
+
 int
 err_set(struct err *e, int code, const char *fmt, ...)
 {
@@ -19,6 +28,7 @@ err_set(struct err *e, int code, const char *fmt, ...)
         if (code != 0 && n >= 0 && (size_t)n < sizeof e->text) {
             snprintf(e->text + n, sizeof e->text - (size_t)n, ": %s", strerror(-code));
         }
+        clean(e->text);
     }
     return code != 0 ? code : -EINVAL;
 }
@@ -39,5 +49,6 @@ err_add(struct err *e, const char *fmt, ...)
     }
     snprintf(front + n, sizeof front - (size_t)n, ": %s", e->text);
     front[sizeof e->text - 1] = '\0';
+    clean(front);
     memcpy(e->text, front, sizeof e->text);
 }

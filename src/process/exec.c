@@ -48,7 +48,8 @@ parse_script(char *line, size_t n, const char **interp, const char **arg)
 {
     line[n] = 0;
     char *end = memchr(line, '\n', n), *p = line + 2;
-    if (end == NULL) {
+    const bool ends = end != NULL;
+    if (!ends) {
         end = line + strlen(line);
         while (p < end && is_blank(*p)) {
             p++;
@@ -62,8 +63,8 @@ parse_script(char *line, size_t n, const char **interp, const char **arg)
     }
     *end = 0;
     p = line + 2 + strspn(line + 2, " \t");
-    if (*p == 0) {
-        return -ENOEXEC;
+    if (*p == 0) { /* without a newline Linux takes the NUL behind it for the end of an empty name: this directory */
+        return ends && p == end ? -ENOEXEC : -EACCES;
     }
     *interp = p;
     p += strcspn(p, " \t");
@@ -76,6 +77,18 @@ parse_script(char *line, size_t n, const char **interp, const char **arg)
     return 0;
 }
 
+#ifndef AT_EXECVE_CHECK
+#define AT_EXECVE_CHECK 0x10000 /* Linux 6.14 */
+#endif
+
+/* Somebody has the file open for writing. Older kernels cannot be asked; they refuse the flag before anything else. */
+static bool
+is_being_written(int fd)
+{
+    char *const argv[] = {(char *)(uintptr_t)"", NULL};
+    return host_syscall(SYS_execveat, fd, "", argv, argv + 1, AT_EMPTY_PATH | AT_EXECVE_CHECK) == -ETXTBSY;
+}
+
 /* Open a file that is to be executed: regular, and with the right to execute it. */
 static int64_t
 open_program(struct task *t, int dirfd, const char *path, int flags, char *exe, struct err *e)
@@ -86,14 +99,15 @@ open_program(struct task *t, int dirfd, const char *path, int flags, char *exe, 
     }
     struct stat st;
     int64_t r = host_syscall(SYS_fstat, fd, &st);
-    if (r == 0 && !S_ISREG(st.st_mode)) {
-        r = -EACCES;
-    } else if (r == 0) {
+    if (r == 0) {
         r = host_syscall(SYS_faccessat2, fd, "", X_OK, AT_EMPTY_PATH | AT_EACCESS);
         const struct fake_ids *ids = fakeroot_ids(t);
         if (r == -EACCES && ids != NULL && ids->uid[FAKE_EFFECTIVE] == 0 && (st.st_mode & 0111)) {
             r = 0;
         }
+    }
+    if (r == 0 && is_being_written((int)fd)) {
+        r = -ETXTBSY;
     }
     if (r < 0) {
         host_syscall(SYS_close, fd);

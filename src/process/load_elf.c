@@ -54,7 +54,7 @@ static int
 read_all(elf_read_fn *read, void *arg, void *buf, size_t n, uint64_t off, const char *what, struct err *e)
 {
     if ((int64_t)off < 0 || off + n < off) {
-        return err_set(e, -EINVAL, "%s lie beyond any file", what);
+        return err_set(e, -EINVAL, "%s would lie beyond any file", what);
     }
     int64_t r = read(arg, buf, n, off);
     if (r < 0) {

@@ -104,7 +104,7 @@ bool vfs_fd_ok(const struct vfs *v, int fd);
 int vfs_fd_hide(struct vfs *v, int fd);
 
 /*
- * Open a program (execve, execveat) or an ELF interpreter. The descriptor is the monitor's. `exe`, if not NULL, receives
+ * Open a program (execve, execveat) or an ELF interpreter: a regular file, or -EACCES. The descriptor is the monitor's. `exe`, if not NULL, receives
  * the guest's absolute path of what was opened, as /proc/self/exe shows it.
  */
 int64_t vfs_open_exec(struct task *t, int dirfd, const char *path, int flags, char exe[4096]);

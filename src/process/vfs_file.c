@@ -220,6 +220,20 @@ vfs_openat2(struct task *t, int dirfd, const char *path, const struct open_how *
                       how->resolve & RESOLVE_NO_SYMLINKS ? RESOLVE_NOLINKS : 0);
 }
 
+/* Open again for reading what O_PATH has found, if it is a regular file: to open others may wait, or do something. */
+static int64_t
+open_regular(int found)
+{
+    char self[PROC_PATH_MAX];
+    struct stat st;
+    int64_t r = host_syscall(SYS_fstat, found, &st);
+    if (r < 0 || !S_ISREG(st.st_mode)) {
+        return r < 0 ? r : S_ISLNK(st.st_mode) ? -ELOOP : -EACCES;
+    }
+    snprintf(self, sizeof self, "/proc/self/fd/%d", found);
+    return host_syscall(SYS_openat, AT_FDCWD, self, O_RDONLY | O_CLOEXEC);
+}
+
 int64_t
 vfs_open_exec(struct task *t, int dirfd, const char *path, int flags, char exe[4096])
 {
@@ -233,16 +247,18 @@ vfs_open_exec(struct task *t, int dirfd, const char *path, int flags, char exe[4
         if (!vfs_fd_ok(v, dirfd)) {
             return -EBADF;
         }
-        char self[PROC_PATH_MAX];
-        snprintf(self, sizeof self, "/proc/self/fd/%d", dirfd);
-        fd = host_syscall(SYS_openat, AT_FDCWD, self, O_RDONLY | O_CLOEXEC);
+        fd = open_regular(dirfd);
     } else {
         fd = vfs_resolve(t, dirfd, path, resolve_how(flags), &at);
         if (fd < 0) {
             return fd;
         }
-        fd = open_at(t, &at, O_RDONLY | O_CLOEXEC | (flags & AT_SYMLINK_NOFOLLOW ? O_NOFOLLOW : 0), 0);
+        int64_t found = open_at(t, &at, O_PATH | O_CLOEXEC | (flags & AT_SYMLINK_NOFOLLOW ? O_NOFOLLOW : 0), 0);
         vfs_at_done(&at);
+        fd = found < 0 ? found : open_regular((int)found);
+        if (found >= 0) {
+            host_syscall(SYS_close, found);
+        }
     }
     if (fd < 0) {
         return fd;

@@ -3,8 +3,21 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <sys/stat.h>
 
 static char *self;
+
+/* execve of a file that holds this gives this error. */
+static void
+refused(const char *text, int error)
+{
+    char name[] = "/tmp/execve-XXXXXX", *argv[] = {name, NULL};
+    int fd = mkstemp(name);
+    CHECK(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text) && fchmod(fd, 0755) == 0 && close(fd) == 0);
+    EQUAL(execve(name, argv, argv + 1), -1);
+    EQUAL(errno, error);
+    unlink(name);
+}
 
 static void *
 from_thread(void *arg)
@@ -39,6 +52,21 @@ main(int argc, char **argv)
         EQUAL(errno, ENOENT);
         EQUAL(execve("/etc/passwd/x", argv, none), -1);
         EQUAL(errno, ENOTDIR);
+        char pipe[] = "/tmp/execve-XXXXXX";
+        CHECK(mkdtemp(pipe) != NULL && rmdir(pipe) == 0 && mkfifo(pipe, 0755) == 0);
+        alarm(20); /* nobody writes */
+        EQUAL(execve(pipe, argv, none), -1);
+        EQUAL(errno, EACCES);
+        alarm(0);
+        unlink(pipe);
+        EQUAL(execve("/dev/null", argv, none), -1);
+        EQUAL(errno, EACCES);
+        refused("", ENOEXEC);
+        refused("#", ENOEXEC);
+        refused("#!", EACCES); /* its interpreter is "", which is this directory */
+        refused("#! ", EACCES);
+        refused("#!\n", ENOEXEC);
+        refused("#! \t\n", ENOEXEC);
         char name[PATH_MAX + 10];
         memset(name, 'a', sizeof name - 1);
         name[sizeof name - 1] = 0;
