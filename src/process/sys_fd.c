@@ -116,17 +116,18 @@ int64_t
 sys_fcntl(struct task *t, const uint64_t a[6])
 {
     const struct vfs *v = vfs_of(t);
-    int fd = (int)a[0], cmd = (int)a[1];
+    const int fd = (int)a[0], cmd = (int)a[1];
+    const int64_t number = (int)a[2]; /* where it is one, the kernel takes an int */
     if (!vfs_fd_ok(v, fd)) {
         return -EBADF;
     }
     switch (cmd) {
     case F_DUPFD:
     case F_DUPFD_CLOEXEC:
-        if (a[2] >= fd_limit(t)) {
+        if ((uint32_t)number >= fd_limit(t)) {
             return host_syscall(SYS_fcntl, fd, F_GETFD) < 0 ? -EBADF : -EINVAL;
         }
-        return fd_made(t, host_syscall(SYS_fcntl, fd, cmd, a[2]));
+        return fd_made(t, host_syscall(SYS_fcntl, fd, cmd, number));
     case F_GETFD:
     case F_SETFD:
     case F_GETFL:
@@ -142,7 +143,7 @@ sys_fcntl(struct task *t, const uint64_t a[6])
     case F_GETPIPE_SZ:
     case F_ADD_SEALS:
     case F_GET_SEALS:
-        return host_syscall(SYS_fcntl, fd, cmd, a[2]);
+        return host_syscall(SYS_fcntl, fd, cmd, number);
     case F_SETLKW:
     case F_OFD_SETLKW:
         return host_syscall_restartable(t, SYS_fcntl, fd, cmd, g2h(a[2]));

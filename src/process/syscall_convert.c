@@ -23,6 +23,26 @@ const uint8_t arg_classes[ARG_COUNT] = {
 #undef OUT
 };
 
+/* The kernel's own bound for one call; it cuts what is longer. */
+#define MAX_RW_COUNT UINT64_C(0x7ffff000)
+
+/*
+ * The host's range for the guest's [*a, *a + *len), or -EFAULT. riscv64's access_ok() refuses only what ends in the kernel's
+ * half: whether the rest is mapped shows when it is copied, which at the end of a file is never. Copying stops at the first
+ * address that is not mapped, and the guest's last page never is: beyond it nobody comes.
+ */
+static int64_t
+host_range(uint64_t *a, uint64_t *len)
+{
+    if ((int64_t)*a < 0 || *len > INT64_MAX - *a) {
+        return -EFAULT;
+    }
+    const gva_t last = GUEST_TOP - 4096;
+    *a = *a == 0 ? 0 : (uintptr_t)g2h(*a < last ? *a : last | (*a & 4095));
+    *len = *len < MAX_RW_COUNT ? *len : MAX_RW_COUNT;
+    return 0;
+}
+
 int64_t
 syscall_iovec(struct iovec *out, gva_t from, uint64_t count)
 {
@@ -33,14 +53,14 @@ syscall_iovec(struct iovec *out, gva_t from, uint64_t count)
         return -EFAULT;
     }
     for (uint64_t i = 0; i < count; i++) {
-        gva_t base = (uintptr_t)out[i].iov_base;
-        if ((int64_t)out[i].iov_len < 0) {
+        uint64_t base = (uintptr_t)out[i].iov_base, len = out[i].iov_len;
+        if ((int64_t)len < 0) {
             return -EINVAL;
         }
-        if (!guest_range_ok(base, out[i].iov_len)) {
+        if (host_range(&base, &len) != 0) {
             return -EFAULT;
         }
-        out[i].iov_base = g2h(base);
+        out[i] = (struct iovec){(void *)(uintptr_t)base, len};
     }
     return 0;
 }
@@ -48,10 +68,12 @@ syscall_iovec(struct iovec *out, gva_t from, uint64_t count)
 int64_t
 syscall_convert(struct task *t, const struct syscall_row *row, const uint64_t a[6], uint64_t out[6], struct iovec *iov)
 {
+    uint64_t cut = UINT64_MAX; /* the length of the buffer before this argument */
     for (unsigned i = 0; i < 6; i++) {
         unsigned kind = i < row->nargs ? row->args[i] : ARG_none;
         uint64_t next = i < 5 ? a[i + 1] : 0;
-        out[i] = a[i];
+        out[i] = kind == ARG_size && cut != UINT64_MAX ? cut : a[i];
+        cut = UINT64_MAX;
         switch (kind) {
         case ARG_fd:
         case ARG_dirfd:
@@ -62,10 +84,10 @@ syscall_convert(struct task *t, const struct syscall_row *row, const uint64_t a[
         case ARG_inbuf:
         case ARG_outbuf:
         case ARG_outstr:
-            if (!guest_range_ok(a[i], next)) {
+            if (host_range(&out[i], &next) != 0) {
                 return -EFAULT;
             }
-            out[i] = (uintptr_t)g2h(a[i]);
+            cut = next;
             break;
         case ARG_bytes_rev:
             if (!guest_range_ok(next, (uint32_t)a[i])) {
