@@ -145,7 +145,7 @@ disasm_file(const char *path, const struct options *o, struct listing *l)
     uint8_t *data = NULL;
     int status = EXIT_DOPPEL;
 
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* a FIFO would wait */
     if (fd < 0 && errno == ENOENT && looks_hex(path)) {
         cli_error(CMD_disasm, "%s: no such file, and a word has 4 or 8 hexadecimal digits", path);
         goto close_fd;

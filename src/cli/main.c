@@ -6,9 +6,13 @@
 #include "base/check.h"
 #include "process/exec.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 static const struct {
     const char *name, *help;
@@ -72,8 +76,36 @@ is_binfmt(void)
     return getauxval(AT_FLAGS) & AT_FLAGS_PRESERVE_ARGV0;
 }
 
-int
-main(int argc, char **argv)
+/* What was written to stdout has arrived there; if stdout was closed, nothing was. */
+static int
+finish(int status)
+{
+    const bool failed = ferror(stdout), pending = __fpending(stdout) != 0;
+    if (failed || (fclose(stdout) != 0 && (pending || errno != EBADF))) {
+        const char *why = failed && errno == 0 ? "it failed" : strerror(errno);
+        fprintf(stderr, "doppel: write to stdout: %s\n", why);
+        return EXIT_DOPPEL;
+    }
+    return status;
+}
+
+/* mount(2) of the user view takes 64 KiB, the deepest that there is; below 40 the program does not even begin. */
+#define STACK_MIN (UINT64_C(128) << 10)
+
+/* The limit of the stack lets us work. Called with next to no stack. */
+static bool
+stack_is_enough(void)
+{
+    struct rlimit rl;
+    if (getrlimit(RLIMIT_STACK, &rl) != 0 || rl.rlim_cur >= STACK_MIN) {
+        return true;
+    }
+    static const char text[] = "doppel: the stack may be no larger than ulimit -s says, and doppel needs 128 KiB\n";
+    return write(2, text, sizeof text - 1) < 0 && false;
+}
+
+static __attribute__((noinline)) int
+command(int argc, char **argv)
 {
     if (argc > 0 && strcmp(argv[0], EXEC_MAGIC) == 0) {
         return run_resume(argc, argv);
@@ -106,4 +138,10 @@ main(int argc, char **argv)
         return 0;
     }
     return cmds_[i].run(argc - 1, argv + 1);
+}
+
+int
+main(int argc, char **argv)
+{
+    return stack_is_enough() ? finish(command(argc, argv)) : EXIT_DOPPEL;
 }

@@ -32,9 +32,11 @@ reserve_fds(struct vfs *v, struct err *e)
     if (r < 0) {
         return err_set(e, (int)r, "limit of open files");
     }
-    uint64_t top = rl.rlim_max < VFS_TOP_MAX + VFS_OWN_FDS_MAX ? rl.rlim_max - VFS_OWN_FDS : VFS_TOP_MAX;
+    const uint64_t top = rl.rlim_max < VFS_TOP_MAX + VFS_OWN_FDS_MAX ? rl.rlim_max - VFS_OWN_FDS : VFS_TOP_MAX;
     if (rl.rlim_max < VFS_TOP_MIN + VFS_OWN_FDS) {
-        return err_set(e, -EMFILE, "no more than %llu files may be open", (unsigned long long)rl.rlim_max);
+        err_set(e, 0, "no more than %llu files may be open (ulimit -n), and doppel needs %d", (unsigned long long)rl.rlim_max,
+                VFS_TOP_MIN + VFS_OWN_FDS);
+        return -EMFILE;
     }
     v->top = (int)top;
     return 0;
