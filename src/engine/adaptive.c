@@ -79,9 +79,8 @@ engine_hart_release(struct engine *en, struct hart *h)
     h->jit_sp_top = NULL;
 }
 
-/* Everybody out of translated code, soon. With the lock. */
-static void
-kick(struct engine *en)
+void
+jit_kick(struct engine *en)
 {
     for (struct hart *h = en->harts; h != NULL; h = h->jit_next) {
         __atomic_store_n(&h->attention, 1, __ATOMIC_SEQ_CST);
@@ -102,20 +101,23 @@ unlock(struct jit *j)
     pthread_mutex_unlock(&j->lock);
 }
 
-void
+bool
 adaptive_landed(struct hart *h)
 {
     struct jit *j = h->engine->jit;
-    if (j->owner == h) { /* guest code went away while it was being read */
-        unlock(j);
+    if (j->owner != h) {
+        return false;
     }
+    h->interpret = 1;
+    unlock(j);
+    return true;
 }
 
 static void
 want_flush(struct engine *en)
 {
     atomic_store(&en->jit->flush_wanted, true);
-    kick(en);
+    jit_kick(en);
 }
 
 /* If nobody is in translated code: who wanted this may have been the only one, and outside. */
@@ -276,7 +278,7 @@ interp_adaptive(struct hart *h, int64_t budget)
         if (from != 0) {
             lock(j, h);
             struct translation *t = jit_find(j, pc);
-            if (t != NULL && j->exits[from].pc == pc && j->exits[from].slot != NULL) {
+            if (t != NULL && from < j->n_exits /* no flush since */ && j->exits[from].pc == pc && j->exits[from].slot != NULL) {
                 jit_chain(j, from, t);
             }
             unlock(j);

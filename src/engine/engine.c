@@ -161,8 +161,9 @@ engine_run(struct engine *en, struct hart *h, int64_t budget)
             land.hart->pc = (uint64_t)((const char *)land.hart->ip - land.hart->engine->slots) / SLOT_SCALE;
             land.hart->ip = NULL;
         }
-        if (land.hart->engine->jit != NULL) {
-            adaptive_landed(land.hart);
+        if (land.hart->engine->jit != NULL && adaptive_landed(land.hart)) {
+            land.again = true; /* execution may never come to where it is missing */
+            land.ex.kind = EXIT_BUDGET;
         }
     } while (land.again && land.ex.kind == EXIT_BUDGET);
     h = land.hart;

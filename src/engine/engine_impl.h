@@ -145,7 +145,7 @@ void interp_threaded_base0(struct hart *h, int64_t budget);
 void interp_adaptive(struct hart *h, int64_t budget);
 
 /* adaptive.c: after a jump out of it; and a fault in translated code */
-void adaptive_landed(struct hart *h);
+bool adaptive_landed(struct hart *h); /* true: guest code went away while it was read ahead; to be interpreted */
 bool adaptive_fault(struct hart *h, void *ucontext, uint64_t host_addr, bool *resume);
 /* tcache.c: [start, end) may have translations */
 int jit_entries_map(struct engine *en, uint64_t start, uint64_t end);

@@ -213,6 +213,10 @@ branch(FRONT, val c)
         [IR_EQ] = IR_NE, [IR_NE] = IR_EQ, [IR_LT] = IR_GE, [IR_GE] = IR_LT, [IR_LTU] = IR_GEU, [IR_GEU] = IR_LTU};
     const struct ir_ins *cmp = &fr->ir->ins[c.r];
     const uint64_t there = fr->pc + (uint64_t)(int64_t)i->imm, behind = fr->pc + i->len;
+    if (there <= fr->pc) { /* every cycle of jumps has one that goes back, whatever the layout makes of it */
+        ir_emit(fr->ir, IR_POLL, 0, 0, 0, 0, 0);
+        cmp = &fr->ir->ins[c.r];
+    }
     if (cmp->op == IR_CONST) {
         if ((cmp->imm != 0) != fr->taken) { /* always to the other side */
             ir_emit(fr->ir, IR_JMP, 0, 0, 0, 0, (int64_t)(fr->taken ? behind : there));

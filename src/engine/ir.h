@@ -42,7 +42,7 @@ enum ir_class {
     X(LOAD, INT, 1, 0) X(LOADF, FP, 1, 0) X(STORE, NONE, 2, 0)                                          \
     X(LR, INT, 1, 0) X(SC, INT, 2, 0) X(AMO, INT, 2, 0) X(CAS, INT, 3, 0) X(FENCE, NONE, 0, 0)          \
     X(PAUSE, NONE, 0, 0) X(SET, NONE, 1, 0) X(SETF, NONE, 1, 0)                                         \
-    X(BR, NONE, 2, 0) X(JMP, NONE, 0, 0) X(JMPR, NONE, 1, 0) X(CALL, NONE, 0, 0) X(CALLR, NONE, 1, 0)   \
+    X(POLL, NONE, 0, 0) X(BR, NONE, 2, 0) X(JMP, NONE, 0, 0) X(JMPR, NONE, 1, 0) X(CALL, NONE, 0, 0) X(CALLR, NONE, 1, 0)   \
     X(RET, NONE, 1, 0) X(EXIT, NONE, 0, 0)                                                              \
     X(FADD, FP, 2, 0) X(FSUB, FP, 2, 0) X(FMUL, FP, 2, 0) X(FDIV, FP, 2, 0) X(FSQRT, FP, 1, 0)          \
     X(FMADD, FP, 3, 0) X(FMIN, FP, 2, 0) X(FMAX, FP, 2, 0) X(FEQ, INT, 2, 0) X(FLT, INT, 2, 0)          \

@@ -95,6 +95,7 @@ struct rblock {
 struct region {
     uint64_t pc;
     unsigned tier, n_blocks, n_insns;
+    uint64_t epoch; /* of the code, before it was read */
     struct regmap map;
     struct rblock blocks[REGION_BLOCKS];
     struct insn insns[REGION_INSNS];
@@ -158,6 +159,9 @@ struct translation *jit_find(struct jit *j, uint64_t pc);
 
 /* lower.c. Holding the lock. NULL if there is no room (then a flush is due). */
 struct translation *jit_lower(struct engine *en, struct region *r);
+
+/* adaptive.c: everybody out of translated code, soon. Holding the lock. */
+void jit_kick(struct engine *en);
 
 /* region.c. Fills j->region with the block at pc, or with the region around it; false if there is no code there. */
 bool region_block(struct engine *en, struct hart *h, uint64_t pc);

@@ -308,10 +308,10 @@ lower_control(struct lower *l, const struct ir_ins *i)
     struct x64 *x = &l->x;
     const uint64_t pc = pc_here(l), link = pc + l->r->insns[i->gi].len;
     switch (i->op) {
+    case IR_POLL:
+        poll(l);
+        break;
     case IR_BR:
-        if ((uint64_t)i->imm <= pc) {
-            poll(l);
-        }
         go_if(l, compare(l, (enum ir_op)i->aux, i->a, i->b), (uint64_t)i->imm);
         break;
     case IR_JMP:
@@ -509,6 +509,7 @@ lower_unit(struct lower *l)
         case IR_SETF:
             lower_set(l, i, i->op == IR_SETF);
             break;
+        case IR_POLL:
         case IR_BR:
         case IR_JMP:
         case IR_JMPR:
@@ -626,7 +627,10 @@ jit_lower(struct engine *en, struct region *r)
     t->n_insns = r->n_insns;
     t->faults = l->faults; /* jit_publish() copies */
     t->map = l->map;
-    return jit_publish(en, t, &l->x, true);
+    t = jit_publish(en, t, &l->x, true);
+    if (t != NULL) {
+        return t;
+    }
 full:
     j->n_exits = exits;
     j->data_top = data;

@@ -116,6 +116,7 @@ region_block(struct engine *en, struct hart *h, uint64_t pc)
 {
     struct region *r = en->jit->region;
     r->pc = pc;
+    r->epoch = code_epoch(en);
     r->tier = 1;
     r->n_blocks = r->n_insns = 0;
     return append(en, h, r, pc, 64, false);
@@ -290,6 +291,7 @@ region_grow(struct engine *en, struct hart *h, struct translation *head)
     uint32_t weight[REGION_BLOCKS];
     uint64_t pcs[REGION_BLOCKS];
     r->pc = head->pc;
+    r->epoch = code_epoch(en);
     r->tier = 2;
     r->n_blocks = r->n_insns = 0;
     if (!append(en, h, r, head->pc, 256, true)) {

@@ -371,11 +371,7 @@ jit_publish(struct engine *en, struct translation *made, const struct x64 *x, bo
     struct span *spans = malloc((r->n_blocks + 1) * sizeof *spans);
     struct regmap *map = made->map == &std_map ? NULL : malloc(sizeof *map);
     if (t == NULL || faults == NULL || spans == NULL || (map == NULL && made->map != &std_map)) {
-        free(t);
-        free(faults);
-        free(spans);
-        free(map);
-        return NULL;
+        goto fail;
     }
     *t = *made;
     memcpy(faults, made->faults, made->n_faults * sizeof *faults);
@@ -393,6 +389,10 @@ jit_publish(struct engine *en, struct translation *made, const struct x64 *x, bo
                 __atomic_fetch_or(&en->page_flags[p], PAGE_TRANSLATED | PAGE_DECODED, __ATOMIC_RELAXED);
             }
         }
+    }
+    /* Whoever changed code meanwhile has raised the epoch before he looked whether there are translations to forget. */
+    if (code_epoch(en) != r->epoch) {
+        goto fail;
     }
     if (map != NULL) {
         *map = *made->map;
@@ -416,6 +416,12 @@ jit_publish(struct engine *en, struct translation *made, const struct x64 *x, bo
         j->stats.regions++;
     }
     return t;
+fail:
+    free(t);
+    free(faults);
+    free(spans);
+    free(map);
+    return NULL;
 }
 
 void
@@ -508,6 +514,7 @@ jit_forget(struct engine *en, uint64_t start, uint64_t end, bool if_changed)
     }
     if (any) {
         j->epoch++;
+        jit_kick(en); /* who is in one of them may not stay there */
     }
 }
 
