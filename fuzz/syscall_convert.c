@@ -4,7 +4,7 @@
  * covers: src/process/syscall_convert.c
  *
  * Guest memory is a buffer that repeats the input. Every pointer must be NULL, the one that is never mapped, or lie inside
- * the guest's addresses with all that the call's size says.
+ * the guest's addresses with all that the size says which the host is given.
  */
 #include "base/check.h"
 #include "process/syscall.h"
@@ -94,7 +94,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         case ARG_inbuf:
         case ARG_outbuf:
         case ARG_outstr:
-            check_pointer(out[i], next);
+            check_pointer(out[i], i + 1 < row.nargs && row.args[i + 1] == ARG_size ? out[i + 1] : next);
+            break;
+        case ARG_size:
+            CHECK(out[i] <= a[i]);
             break;
         case ARG_iovec_in:
         case ARG_iovec_out:

@@ -51,6 +51,25 @@ code_declare(struct map *m, const struct map_range *r)
     return r->prot & PROT_EXEC ? engine_code_map(m->engine, r->start, r->end, r->shared || (r->prot & PROT_WRITE)) : 0;
 }
 
+/*
+ * The host is about to put a mapping of these permissions over [start, end): code that is there and will not be code then must
+ * not be executed from its first moment. `back`: it has not, the code is there still.
+ */
+static void
+code_cover(struct map *m, gva_t start, gva_t end, int prot, bool back)
+{
+    for (size_t i = map_find(m, start); i < m->n && m->r[i].start < end && !(prot & PROT_EXEC); i++) {
+        struct map_range r = m->r[i];
+        r.start = r.start > start ? r.start : start;
+        r.end = r.end < end ? r.end : end;
+        if (back) {
+            code_declare(m, &r);
+        } else if (r.prot & PROT_EXEC) {
+            engine_code_unmap(m->engine, r.start, r.end);
+        }
+    }
+}
+
 /* ---- making and removing ---- */
 
 struct map *
@@ -193,7 +212,12 @@ mmap_locked(struct map *m, gva_t addr, uint64_t len, int prot, int flags, int fd
         host_flags |= MAP_LOCKED;
     }
     const struct map_range r = {addr, addr + len, (uint8_t)(prot & 7), MAP_KIND_NORMAL, shared};
-    return map_adopt(m, &r, host_syscall(SYS_mmap, map_host(addr), len, map_host_prot(prot), host_flags, fd, off));
+    code_cover(m, r.start, r.end, prot, false);
+    int64_t made = host_syscall(SYS_mmap, map_host(addr), len, map_host_prot(prot), host_flags, fd, off);
+    if (made < 0) {
+        code_cover(m, r.start, r.end, prot, true);
+    }
+    return map_adopt(m, &r, made);
 }
 
 int64_t
@@ -352,9 +376,11 @@ move(struct map *m, struct map_range r, gva_t old, uint64_t old_len, uint64_t ne
     if (map_over_limit(m, new_len > old_len ? new_len - old_len : 0, false) || map_reserve(m, 4) != 0) {
         return -ENOMEM;
     }
+    code_cover(m, to, to + new_len, r.prot, false);
     int64_t made = host_syscall(SYS_mremap, map_host(old), old_len, new_len,
                                 (flags & MREMAP_DONTUNMAP) | MREMAP_MAYMOVE | MREMAP_FIXED, map_host(to));
     if (made < 0) {
+        code_cover(m, to, to + new_len, r.prot, true);
         return made;
     }
     if (old_len != 0 && !(flags & MREMAP_DONTUNMAP)) {

@@ -23,13 +23,10 @@ const uint8_t arg_classes[ARG_COUNT] = {
 #undef OUT
 };
 
-/* The kernel's own bound for one call; it cuts what is longer. */
-#define MAX_RW_COUNT UINT64_C(0x7ffff000)
-
 /*
  * The host's range for the guest's [*a, *a + *len), or -EFAULT. riscv64's access_ok() refuses only what ends in the kernel's
  * half: whether the rest is mapped shows when it is copied, which at the end of a file is never. Copying stops at the first
- * address that is not mapped, and the guest's last page never is: beyond it nobody comes.
+ * address that is not mapped, and the guest's last page never is: so the range may end with it.
  */
 static int64_t
 host_range(uint64_t *a, uint64_t *len)
@@ -37,9 +34,9 @@ host_range(uint64_t *a, uint64_t *len)
     if ((int64_t)*a < 0 || *len > INT64_MAX - *a) {
         return -EFAULT;
     }
-    const gva_t last = GUEST_TOP - 4096;
-    *a = *a == 0 ? 0 : (uintptr_t)g2h(*a < last ? *a : last | (*a & 4095));
-    *len = *len < MAX_RW_COUNT ? *len : MAX_RW_COUNT;
+    const gva_t last = GUEST_TOP - 4096, at = *a < last ? *a : last | (*a & 4095);
+    *a = *a == 0 ? 0 : at + guest_base;
+    *len = *len < GUEST_TOP - at ? *len : GUEST_TOP - at;
     return 0;
 }
 
@@ -84,10 +81,10 @@ syscall_convert(struct task *t, const struct syscall_row *row, const uint64_t a[
         case ARG_inbuf:
         case ARG_outbuf:
         case ARG_outstr:
-            if (host_range(&out[i], &next) != 0) {
+            cut = next;
+            if (host_range(&out[i], &cut) != 0 || (cut != next && row->args[i + 1] != ARG_size)) {
                 return -EFAULT;
             }
-            cut = next;
             break;
         case ARG_bytes_rev:
             if (!guest_range_ok(next, (uint32_t)a[i])) {

@@ -74,6 +74,16 @@ taken_away(int k)
 }
 
 static void
+covered(int k)
+{
+    CHECK(mmap(page, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == page);
+    EQUAL(mmap(page, PAGE, PROT_READ, MAP_PRIVATE | MAP_FIXED, -1, 0), MAP_FAILED);
+    emit(page, k % 100);
+    protect(PROT_READ | PROT_EXEC);
+    EQUAL(mmap(page, PAGE, PROT_READ, MAP_PRIVATE | MAP_FIXED, -1, 0), MAP_FAILED);
+}
+
+static void
 moved(int k)
 {
     (void)k;
@@ -144,6 +154,7 @@ main(void)
     }
     __builtin___clear_cache(page, page + PAGE);
     during(taken_away, 3000, 1);
+    during(covered, 3000, 1);
     during(moved, 3000, 1);
     during(hidden, 3000, 1);
     during(rewritten, 3000, 1);
