@@ -1,9 +1,10 @@
 #!/bin/sh
 # abi.sh FOLDER - build each FOLDER/*.c for riscv64 and natively, run both; the native run says whether the test is right
 # A line `/* args: … */` gives arguments, `/* riscv only */` means that there is nothing to compare with.
-# `/* every engine */`: it is run by all four, and at another guest base; otherwise by ENGINES (default: threaded).
+# `/* every engine */`: it is run by all five, and at another guest base; otherwise by ENGINES (default: threaded).
 # LONG=1: the arguments are those of `/* long: … */`.
 set -u
+export DOPPEL_HOT=0,4 # the adaptive engine, where it is asked for, optimises all that runs five times
 folder=$1
 cc=${CC:-cc}
 warn="-Wall -Wno-array-bounds -Wno-stringop-overflow -Wno-stringop-overread" # wild pointers are what some of these are about
@@ -32,7 +33,7 @@ for src in "$folder"/*.c; do
 	fi
 	how=${ENGINES:-threaded}
 	if grep -q '^/\* every engine \*/$' "$src"; then
-		how="switch indirect predecoded threaded threaded@0x200000000000"
+		how="switch indirect predecoded threaded adaptive threaded@0x200000000000 adaptive@0x200000000000"
 	fi
 	for engine in $how; do
 		base=0
