@@ -4,6 +4,7 @@
  */
 #include "cli/cli.h"
 
+#include "engine/engine.h"
 #include "isa/isa.h"
 
 #include <inttypes.h>
@@ -62,8 +63,19 @@ shown_ext(unsigned ext)
     return name[0] != 0 ? name : ext == EXT_RV32 ? "rv32" : ext == EXT_DEBUG ? "debug" : "priv";
 }
 
+/* How the translator has a row of user mode, with operands as they usually are: rounding by frm. */
+static const char *
+kind_of(const struct insn_row *r)
+{
+    const unsigned fmt = isa_rows[r->op - 1].fmt;
+    if (fmt == FMT_CSR || fmt == FMT_CSRI) {
+        return "by CSR   ";
+    }
+    return engine_is_inline(&(struct insn){.op = r->op, .rm = 7, .len = r->len}) ? "inline   " : "call-out ";
+}
+
 static unsigned
-list_insns(const char *only, bool json)
+list_insns(const char *only, bool json, bool kinds)
 {
     unsigned shown = 0;
     for (size_t i = 0; i < isa_row_count; i++) {
@@ -80,7 +92,7 @@ list_insns(const char *only, bool json)
                    shown ? "," : "", name, r->len, r->match, r->mask, shown_ext(r->ext),
                    isa_class_name(r->cls));
         } else {
-            printf("%-16s %-38s %-12s %s\n", name, bits, shown_ext(r->ext), isa_class_name(r->cls));
+            printf("%-16s %-38s %-12s %s%s\n", name, bits, shown_ext(r->ext), kinds ? kind_of(r) : "", isa_class_name(r->cls));
         }
         shown++;
     }
@@ -243,7 +255,7 @@ cmd_isa(int argc, char **argv)
     struct opts o = {.cmd = CMD_isa, .argc = argc, .argv = argv, .next = 1};
     const struct tables real = {isa_rows, isa_csrs};
     const char *only = NULL, *supposed = NULL;
-    bool json = false, csrs = false, gates = false;
+    bool json = false, csrs = false, gates = false, kinds = false;
 
     for (int opt; (opt = opts_next(&o)) != OPTS_END;) {
         switch (opt) {
@@ -255,6 +267,9 @@ cmd_isa(int argc, char **argv)
             break;
         case OPT_isa_csrs:
             csrs = true;
+            break;
+        case OPT_isa_kinds:
+            kinds = true;
             break;
         case OPT_isa_theorem:
             gates = true;
@@ -275,7 +290,7 @@ cmd_isa(int argc, char **argv)
     }
     if (json) {
         printf("{\"instructions\": [");
-        list_insns(only, true);
+        list_insns(only, true, false);
         printf("],\n\"csrs\": [");
         list_csrs(only, true);
         printf("],\n\"theorem\": ");
@@ -289,7 +304,7 @@ cmd_isa(int argc, char **argv)
         name_rows(&real, CLASS_GATED);
         return 0;
     }
-    if ((csrs ? list_csrs(only, false) : list_insns(only, false)) == 0) {
+    if ((csrs ? list_csrs(only, false) : list_insns(only, false, kinds)) == 0) {
         return cli_error(CMD_isa, "%s: no extension that has any; doppel isa names them", only);
     }
     if (only == NULL) {

@@ -116,6 +116,21 @@ parse_opts(struct run *r, const char *text)
 }
 
 static int
+parse_dump(struct run *r, const char *text)
+{
+    for (const char *at = text; *at != 0;) {
+        const size_t len = strcspn(at, ",");
+        const uint32_t bit = engine_show_by_name(at, len);
+        if (bit == 0) {
+            return cli_error(CMD_run, "%s: blocks, kinds, ir, asm: %s", r->option, at);
+        }
+        r->opt.tuning.show |= bit;
+        at += len + (at[len] == ',');
+    }
+    return 0;
+}
+
+static int
 parse_bind(struct run *r, char *text)
 {
     char *guest = strchr(text, ':'), *mode = guest != NULL ? strchr(guest + 1, ':') : NULL;
@@ -249,6 +264,11 @@ take_option(struct run *r, enum opt_id id, char *v)
             return cli_error(CMD_run, "%s: v1, v2, v3 or v4: %s", r->option, v);
         }
         r->opt.tuning.host_cpu = (uint32_t)(v[1] - '0');
+        return 0;
+    case OPT_run_dump:
+        return parse_dump(r, v);
+    case OPT_run_perf:
+        r->opt.tuning.show |= ENGINE_PERF;
         return 0;
     case OPT_run_stats:
         r->opt.stats = true;

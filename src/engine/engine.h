@@ -44,11 +44,23 @@ struct engine_config {
         uint32_t hot1, hot2; /* executions before a block is translated, and before it is optimised; + 1 */
         uint32_t opts_off;   /* optimisations not to do: bits by engine_opt_by_name() */
         uint32_t host_cpu;   /* 1 … 4: use no more than x86-64-v1 … v4 has */
+        uint32_t show;       /* what to show of each translation: bits by engine_show_by_name(), ENGINE_PERF */
+        int show_fd;         /* … and where */
     } tuning;
+    /* The name of the guest's function at pc: its length, 0 if there is none. May be NULL. */
+    size_t (*symbol)(void *arg, uint64_t pc, char *name, size_t size);
+    void *symbol_arg;
 };
 
 /* The bit of an optimisation, by its name in --opt: fold, cse, fuse, dse, regions; 0 if there is none such. */
 uint32_t engine_opt_by_name(const char *name, size_t len);
+
+/* The bit of what --dump names: blocks, kinds, ir, asm; 0 if there is none such. And that of --perf: /tmp/perf-PID.map. */
+uint32_t engine_show_by_name(const char *name, size_t len);
+#define ENGINE_PERF 16
+
+/* Does the translator have this instruction inline? Otherwise it calls out to the interpreter. */
+bool engine_is_inline(const struct insn *i);
 
 enum exit_kind {
     EXIT_BUDGET,    /* `budget` instructions have been retired, or a few more: blocks end at jumps */

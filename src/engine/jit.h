@@ -22,6 +22,7 @@
 #include "engine/x64.h"
 
 #include <pthread.h>
+#include <sys/types.h>
 
 #define HART_BIAS 128 /* x0..x31 are then within one byte of displacement */
 #define HART(field) ((int)offsetof(struct hart, field) - HART_BIAS)
@@ -133,6 +134,9 @@ struct jit {
     struct ir *ir;
     struct jit_stats stats;
     unsigned opts, hot1, hot2; /* --opt, thresholds */
+    unsigned show;             /* SHOW_*: --dump, --perf */
+    int perf_fd;
+    pid_t perf_pid;            /* whose map perf_fd is; 0: none yet */
     uint8_t flags_of[64];      /* fflags by the low six bits of MXCSR */
     bool bmi1, bmi2, avx, fma, lzcnt, popcnt, sse41;
     /* trampolines */
@@ -162,6 +166,15 @@ struct translation *jit_lower(struct engine *en, struct region *r);
 
 /* adaptive.c: everybody out of translated code, soon. Holding the lock. */
 void jit_kick(struct engine *en);
+
+/* show.c. Holding the lock. */
+enum { SHOW_BLOCKS = 1, SHOW_KINDS = 2, SHOW_IR = 4, SHOW_ASM = 8, SHOW_PERF = 16, SHOW_TEXT = 15 };
+#define SHOW_EXITS 0xffff /* in place of a guest instruction: what is behind them */
+void show_region(const struct engine *en, const struct region *r);                   /* before it is lowered */
+void show_ir(const struct engine *en, const struct region *r, const struct ir *ir);  /* before an extended block is */
+void show_mark(unsigned gi, uint32_t off);                                           /* the code of a guest instruction begins */
+void show_asm(const struct engine *en, const struct region *r, const struct translation *t);
+void show_perf(const struct engine *en, const struct translation *t);
 
 /* region.c. Fills j->region with the block at pc, or with the region around it; false if there is no code there. */
 bool region_block(struct engine *en, struct hart *h, uint64_t pc);

@@ -468,6 +468,9 @@ lower_unit(struct lower *l)
 {
     struct ir *ir = l->ir;
     analyse(l);
+    if (l->j->show & SHOW_IR) {
+        show_ir(l->en, l->r, ir);
+    }
     memset(l->reg, 0, sizeof l->reg);
     memset(l->freg, 0, sizeof l->freg);
     memset(l->home, 0, sizeof l->home);
@@ -477,6 +480,9 @@ lower_unit(struct lower *l)
         const struct ir_ins *i = &ir->ins[k];
         l->i = k;
         l->lock = l->flock = 0;
+        if ((l->j->show & SHOW_ASM) && i->op != IR_NOP && i->op != IR_CONST) {
+            show_mark(i->gi, (uint32_t)(x_here(&l->x) - l->start));
+        }
         if (!x_room(&l->x, 1024)) {
             l->full = l->j->no_room = true;
             break;
@@ -607,9 +613,15 @@ jit_lower(struct engine *en, struct region *r)
         s->exit = JX_HOT;
         s->pc = r->pc;
     }
+    if (j->show & SHOW_TEXT) {
+        show_region(en, r);
+    }
     shuffle_in(l);
     ir_reset(l->ir);
     lower_blocks(l);
+    if (j->show & SHOW_ASM) {
+        show_mark(SHOW_EXITS, (uint32_t)(x_here(&l->x) - l->start));
+    }
     for (unsigned k = 0; k < l->n_stubs && !l->full; k++) {
         if (!x_room(&l->x, 1024)) {
             l->full = l->j->no_room = true;
@@ -629,6 +641,9 @@ jit_lower(struct engine *en, struct region *r)
     t->map = l->map;
     t = jit_publish(en, t, &l->x, true);
     if (t != NULL) {
+        if (j->show & SHOW_ASM) {
+            show_asm(en, r, t);
+        }
         return t;
     }
 full:

@@ -191,6 +191,7 @@ jit_init(struct engine *en, struct err *e)
     j->hot1 = tune->hot1 != 0 ? tune->hot1 - 1 : 24;
     j->hot2 = tune->hot2 != 0 ? tune->hot2 - 1 : 1500;
     j->opts = IROPT_ALL & ~tune->opts_off;
+    j->show = tune->show;
     for (unsigned m = 0; m < 64; m++) {
         j->flags_of[m] = fp_flags_of_mxcsr(m);
     }
@@ -410,6 +411,9 @@ jit_publish(struct engine *en, struct translation *made, const struct x64 *x, bo
     }
     j->stats.bytes += t->size;
     j->stats.insns += t->n_insns;
+    if (j->show & SHOW_PERF) {
+        show_perf(en, t);
+    }
     if (t->tier == 1) {
         j->stats.blocks++;
     } else {

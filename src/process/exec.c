@@ -15,6 +15,7 @@
 #include "base/check.h"
 #include "process/fakeroot.h"
 #include "process/procfs.h"
+#include "process/symbols.h"
 #include "process/syscall.h"
 #include "process/vdso.h"
 
@@ -285,11 +286,11 @@ reexec(struct task *t, struct exec_work *w, char *name, char **envp)
     }
     uint64_t as, data;
     map_get_limits(t->proc->map, &as, &data);
-    snprintf(w->numbers, sizeof w->numbers, "%d %d %d %d %d %llx %llx %llx %llx %llx %llx %llx %x %x %x %x", w->found.fd, o->log_fd, o->self_fd,
+    snprintf(w->numbers, sizeof w->numbers, "%d %d %d %d %d %llx %llx %llx %llx %llx %llx %llx %x %x %x %x %x", w->found.fd, o->log_fd, o->self_fd,
              (int)o->engine, o->strace | o->verbose << 1 | o->dump_state << 2 | o->host_root << 4 | o->stats << 5, (unsigned long long)o->exts,
              (unsigned long long)o->guest_base, (unsigned long long)as, (unsigned long long)data,
              (unsigned long long)t->proc->nofile, (unsigned long long)t->proc->nofile_max,
-             (unsigned long long)o->tuning.code_cache, o->tuning.hot1, o->tuning.hot2, o->tuning.opts_off, o->tuning.host_cpu);
+             (unsigned long long)o->tuning.code_cache, o->tuning.hot1, o->tuning.hot2, o->tuning.opts_off, o->tuning.host_cpu, o->tuning.show);
     char *own[EXEC_ARGS] = {(char[]){EXEC_MAGIC}, w->numbers, (char *)(uintptr_t)o->uname_release,
                             (char *)(uintptr_t)(o->sysroot != NULL ? o->sysroot : ""), w->found.exe, name, w->vfs};
     memcpy(w->vector, own, sizeof own);
@@ -467,7 +468,12 @@ int
 exec_begin(struct task *t, const struct exec_start *s, struct err *e)
 {
     struct process *p = t->proc;
-    const struct engine_config cfg = {.kind = p->opt->engine, .guest_base = p->opt->guest_base, .tuning = p->opt->tuning};
+    struct engine_config cfg = {.kind = p->opt->engine, .guest_base = p->opt->guest_base, .tuning = p->opt->tuning};
+    cfg.tuning.show_fd = p->opt->log_fd;
+    if (p->opt->tuning.show & ENGINE_PERF) {
+        cfg.symbol_arg = symbols_new(cfg.guest_base); /* kept to the end: the engine is, too */
+        cfg.symbol = cfg.symbol_arg != NULL ? symbols_name : NULL;
+    }
     p->engine = engine_new(&cfg, e);
     if (p->engine == NULL) {
         return -ENOMEM;
@@ -504,9 +510,9 @@ exec_resume(int argc, char **argv, char **envp)
     struct exec_start s = {.argv = argv + EXEC_ARGS, .envp = envp};
     int bits = 0, engine = 0;
     unsigned long long exts, base, as, data, nofile, nofile_max, cache;
-    if (argc <= EXEC_ARGS || sscanf(argv[1], "%d %d %d %d %d %llx %llx %llx %llx %llx %llx %llx %x %x %x %x", &s.fd, &opt.log_fd, &opt.self_fd,
+    if (argc <= EXEC_ARGS || sscanf(argv[1], "%d %d %d %d %d %llx %llx %llx %llx %llx %llx %llx %x %x %x %x %x", &s.fd, &opt.log_fd, &opt.self_fd,
                                    &engine, &bits, &exts, &base, &as, &data, &nofile, &nofile_max, &cache,
-                                   &opt.tuning.hot1, &opt.tuning.hot2, &opt.tuning.opts_off, &opt.tuning.host_cpu) != 16) {
+                                   &opt.tuning.hot1, &opt.tuning.hot2, &opt.tuning.opts_off, &opt.tuning.host_cpu, &opt.tuning.show) != 17) {
         return NULL;
     }
     opt.engine = (enum engine_kind)engine;
