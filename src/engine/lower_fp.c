@@ -275,9 +275,16 @@ to_integer(struct lower *l, const struct ir_ins *i)
     }
     if (kind == IRI_W || kind == IRI_L) {
         const bool w = kind == IRI_L;
+        const int zero = temp_fp(l), flip = temp_int(l);
         op2(l, prefix_of(i), opcode, w, d, a);
         x_ri(x, X_I_CMP, w, d, 1); /* overflows for the least number, which stands for all that do not fit */
-        bail(l, x_jcc(x, CC_O));
+        uint8_t *const fits = x_jcc(x, CC_NO);
+        /* Invalid is raised already. NaNs and what is above zero become the greatest: the least, inverted. */
+        op3(l, 0, 0x57, zero, zero, zero);
+        fp_compare_regs(l, fmt, 0x2e, zero, a);
+        x_rr(x, X_SBB, true, flip, flip);
+        x_rr(x, X_XOR, w, d, flip);
+        x_land(x, fits);
         if (!w) {
             x_rr(x, X_MOVSXD, true, d, d);
         }

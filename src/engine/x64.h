@@ -26,7 +26,7 @@ enum cc { CC_O, CC_NO, CC_B, CC_AE, CC_E, CC_NE, CC_BE, CC_A, CC_S, CC_NS, CC_P,
 #define X_3A 0x400
 #define X_P(prefix) ((prefix) << 16)
 enum {
-    X_ADD = 0x03, X_OR = 0x0b, X_AND = 0x23, X_SUB = 0x2b, X_XOR = 0x33, X_CMP = 0x3b, X_MOV = 0x8b, X_STORE = 0x89,
+    X_ADD = 0x03, X_OR = 0x0b, X_AND = 0x23, X_SUB = 0x2b, X_SBB = 0x1b, X_XOR = 0x33, X_CMP = 0x3b, X_MOV = 0x8b, X_STORE = 0x89,
     X_STORE8 = 0x88, X_TEST = 0x85, X_XCHG = 0x87, X_MOVSXD = 0x63, X_LEA = 0x8d,
     X_IMUL = X_0F | 0xaf, X_MOVZX8 = X_0F | 0xb6, X_MOVZX16 = X_0F | 0xb7, X_MOVSX8 = X_0F | 0xbe, X_MOVSX16 = X_0F | 0xbf,
     X_CMOV = X_0F | 0x40, X_SETCC = X_0F | 0x90, X_BSR = X_0F | 0xbd, X_BSF = X_0F | 0xbc,
