@@ -345,6 +345,13 @@ to_int(FRONT, unsigned kind, val a)
     return f1(fr, IR_FTOI, kind | how, a);
 }
 
+/* From an integer, likewise; under another mode only what is exact (IRI_RTZ then says "any other"). */
+static val
+from_int(FRONT, unsigned kind, val a)
+{
+    return f1(fr, IR_ITOF, kind | (i->rm == SF_RNE || i->rm == SF_DYN ? 0u : IRI_RTZ), a);
+}
+
 #define F(reg) value(ir_getf(fr->ir, i->reg))
 #define FS(reg) read_s(fr, i->reg)
 #define FH(reg) ((void)i->reg, unknown(fr))
@@ -394,14 +401,14 @@ to_int(FRONT, unsigned kind, val a)
 #define FCVT_WU_D(a) to_int(fr, i, IRF_D | IRI_WU, a)
 #define FCVT_LU_S(a) to_int(fr, i, IRF_S | IRI_LU, a)
 #define FCVT_LU_D(a) to_int(fr, i, IRF_D | IRI_LU, a)
-#define FCVT_S_W(v) f1(fr, IR_ITOF, IRF_S | IRI_W, v)
-#define FCVT_S_WU(v) f1(fr, IR_ITOF, IRF_S | IRI_WU, v)
-#define FCVT_S_L(v) f1(fr, IR_ITOF, IRF_S | IRI_L, v)
-#define FCVT_S_LU(v) f1(fr, IR_ITOF, IRF_S | IRI_LU, v)
+#define FCVT_S_W(v) from_int(fr, i, IRF_S | IRI_W, v)
+#define FCVT_S_WU(v) from_int(fr, i, IRF_S | IRI_WU, v)
+#define FCVT_S_L(v) from_int(fr, i, IRF_S | IRI_L, v)
+#define FCVT_S_LU(v) from_int(fr, i, IRF_S | IRI_LU, v)
 #define FCVT_D_W(v) f1(fr, IR_ITOF, IRF_D | IRI_W, v)
 #define FCVT_D_WU(v) f1(fr, IR_ITOF, IRF_D | IRI_WU, v)
-#define FCVT_D_L(v) f1(fr, IR_ITOF, IRF_D | IRI_L, v)
-#define FCVT_D_LU(v) f1(fr, IR_ITOF, IRF_D | IRI_LU, v)
+#define FCVT_D_L(v) from_int(fr, i, IRF_D | IRI_L, v)
+#define FCVT_D_LU(v) from_int(fr, i, IRF_D | IRI_LU, v)
 #define FCVT_S_D(a) f1(fr, IR_FTOF, IRF_S, a)
 #define FCVT_D_S(a) f1(fr, IR_FTOF, IRF_D, a)
 #define FLI_S(k) konst(fr, (int64_t)fp_li(SF_S, i->rs1))
@@ -488,8 +495,9 @@ operands_are_inline(const struct insn *i)
 #define ARITH(op) case OP_##op##_s: case OP_##op##_d
     ARITH(fadd): ARITH(fsub): ARITH(fmul): ARITH(fdiv): ARITH(fsqrt): ARITH(fmadd): ARITH(fmsub): ARITH(fnmadd): ARITH(fnmsub):
 #undef ARITH
-    case OP_fcvt_s_d: case OP_fcvt_s_w: case OP_fcvt_s_wu: case OP_fcvt_s_l: case OP_fcvt_s_lu: case OP_fcvt_d_l:
-    case OP_fcvt_d_lu:
+    case OP_fcvt_s_w: case OP_fcvt_s_wu: case OP_fcvt_s_l: case OP_fcvt_s_lu: case OP_fcvt_d_l: case OP_fcvt_d_lu:
+        return i->rm <= SF_RMM || i->rm == SF_DYN;
+    case OP_fcvt_s_d:
         return i->rm == SF_RNE || i->rm == SF_DYN;
     case OP_csrrw: case OP_csrrs: case OP_csrrc: case OP_csrrwi: case OP_csrrsi: case OP_csrrci:
         return csr_is_inline(i);

@@ -322,6 +322,20 @@ from_integer(struct lower *l, const struct ir_ins *i)
         x_rr(x, X_TEST, true, r, r);
         bail(l, x_jcc(x, CC_S));
     }
+    if (i->aux & IRI_RTZ) { /* exact within 2^24 or 2^53 of 0 */
+        const unsigned bits = fmt_of(i) == IRF_S ? 24 : 53;
+        const int t = temp_int(l);
+        if (kind == IRI_W) {
+            x_rr(x, X_MOVSXD, true, t, r);
+        } else {
+            x_mov(x, t, r);
+        }
+        const int k = temp_int(l);
+        x_mov_imm(x, k, UINT64_C(1) << bits);
+        x_rr(x, X_ADD, true, t, k);
+        x_shift_i(x, X_SHR, true, t, bits + 1);
+        bail(l, x_jcc(x, CC_NE));
+    }
     const int d = def_fp(l, 0);
     const unsigned op = X_P(prefix_of(i)) | X_0F | 0x2a;
     if (l->j->avx) {
