@@ -412,14 +412,15 @@ analyse(struct lower *l)
     for (unsigned k = ir->n; k-- > 1;) {
         struct ir_ins *i = &ir->ins[k];
         if (i->op == IR_SET) {
-            if (x_dead >> i->aux & 1 && (ir->opts & IROPT_DSE)) {
+            /* A value made in its home needs no other place: it is dropped only where that saves a store or a constant. */
+            if (x_dead >> i->aux & 1 && (ir->opts & IROPT_DSE) && (l->map->x[i->aux] == NO_REG || ir_is_const(ir, i->a))) {
                 i->op = IR_NOP;
                 l->j->stats.dead++;
                 continue;
             }
             x_dead |= 1u << i->aux;
         } else if (i->op == IR_SETF) {
-            if (f_dead >> i->aux & 1 && (ir->opts & IROPT_DSE)) {
+            if (f_dead >> i->aux & 1 && (ir->opts & IROPT_DSE) && l->map->f[i->aux] == NO_REG) {
                 i->op = IR_NOP;
                 continue;
             }

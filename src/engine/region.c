@@ -220,11 +220,12 @@ lay_out(struct region *r, const uint32_t *weight)
     }
 }
 
-/* How often each guest register is read and written, in extended blocks, and give the busiest a host register. */
+/* How often each guest register is read and written; the busiest get a host register. */
 static void
 assign(struct engine *en, struct region *r, const uint64_t *pcs, const uint32_t *weights, unsigned n)
 {
     struct ir *ir = en->jit->ir;
+    static uint8_t owner[IR_LIMIT];
     uint64_t x[32] = {0}, f[32] = {0}, crossings = 0;
     for (unsigned k = 0; k < r->n_blocks; k++) {
         const struct rblock *b = &r->blocks[k];
@@ -244,15 +245,25 @@ assign(struct engine *en, struct region *r, const uint64_t *pcs, const uint32_t 
         for (unsigned i = b->first; i < b->first + b->count && ir_room(ir); i++) {
             front_insn(ir, &r->insns[i], r->pcs[i], b->taken);
         }
+        /* Each use of a value counts for the register that holds it, and each write. */
+        memset(owner, 0, ir->n);
         for (unsigned i = 1; i < ir->n; i++) {
             const struct ir_ins *o = &ir->ins[i];
-            if (o->op == IR_GET || o->op == IR_SET) {
-                x[o->aux] += w;
-            } else if (o->op == IR_GETF || o->op == IR_SETF) {
-                f[o->aux] += w;
+            const bool set = o->op == IR_SET || o->op == IR_SETF;
+            const ref args[3] = {o->a, o->b, o->c};
+            for (unsigned a = 0; a < ir_args[o->op] && !set; a++) {
+                const ref v = args[a];
+                (ir_class[ir->ins[v].op] == IRC_FP ? f : x)[owner[v]] += ir_is_const(ir, v) ? 0 : w;
+            }
+            if (set) {
+                (o->op == IR_SETF ? f : x)[o->aux] += w;
+                owner[o->a] = o->aux;
+            } else if (o->op == IR_GET || o->op == IR_GETF) {
+                owner[i] = o->aux;
             }
         }
     }
+    x[0] = 0;
     r->map = std_map;
     for (;;) {
         unsigned in = 0, out = 0;
