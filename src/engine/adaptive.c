@@ -55,6 +55,7 @@ engine_hart_copied(struct hart *h)
 {
     h->jit_sp_top = NULL;
     h->jit_next = NULL;
+    h->jit_inside = 0;
     h->interpret = 0;
 }
 
@@ -72,9 +73,6 @@ engine_hart_release(struct engine *en, struct hart *h)
         }
     }
     pthread_mutex_unlock(&en->jit->lock);
-    if (h->in_guest == GUEST_TRANSLATED) { /* a process that shares our memory was killed in there */
-        atomic_fetch_sub(&en->jit->inside, 1);
-    }
     munmap(h->jit_sp_top + 64 - SHADOW_BYTES - PAGE, SHADOW_BYTES + PAGE);
     h->jit_sp_top = NULL;
 }
@@ -120,39 +118,42 @@ want_flush(struct engine *en)
     jit_kick(en);
 }
 
-/* If nobody is in translated code: who wanted this may have been the only one, and outside. */
+/* The cache is full and nobody is in it any more: start afresh. */
 static void
-flush_if_wanted(struct engine *en, struct hart *h)
+flush_if_alone(struct engine *en, struct hart *h)
 {
     struct jit *j = en->jit;
-    if (atomic_load(&j->flush_wanted) && atomic_load(&j->inside) == 0) {
-        lock(j, h);
-        if (atomic_load(&j->inside) == 0 && atomic_load(&j->flush_wanted)) {
-            jit_flush(en);
-            atomic_store(&j->flush_wanted, false);
-        }
-        unlock(j);
+    lock(j, h);
+    bool alone = atomic_load(&j->flush_wanted);
+    for (const struct hart *o = en->harts; o != NULL && alone; o = o->jit_next) {
+        alone = __atomic_load_n(&o->jit_inside, __ATOMIC_SEQ_CST) == 0;
+    }
+    if (alone) {
+        jit_flush(en);
+        atomic_store(&j->flush_wanted, false);
+    }
+    unlock(j);
+}
+
+/* Around the use of anything that a flush takes away: entries, exits, code. */
+static void
+go_out(struct engine *en, struct hart *h)
+{
+    __atomic_store_n(&h->jit_inside, 0, __ATOMIC_RELEASE);
+    if (atomic_load_explicit(&en->jit->flush_wanted, memory_order_relaxed)) {
+        flush_if_alone(en, h);
     }
 }
 
 static bool
 come_in(struct engine *en, struct hart *h)
 {
-    struct jit *j = en->jit;
-    flush_if_wanted(en, h);
-    atomic_fetch_add(&j->inside, 1);
-    if (!atomic_load(&j->flush_wanted)) {
+    __atomic_exchange_n(&h->jit_inside, 1, __ATOMIC_SEQ_CST);
+    if (!atomic_load(&en->jit->flush_wanted)) {
         return true;
     }
-    atomic_fetch_sub(&j->inside, 1);
+    go_out(en, h);
     return false;
-}
-
-static void
-go_out(struct engine *en, struct hart *h)
-{
-    atomic_fetch_sub(&en->jit->inside, 1);
-    flush_if_wanted(en, h);
 }
 
 /* Up to the next taken jump, in tier 0; does not come back. */
@@ -257,7 +258,9 @@ interp_adaptive(struct hart *h, int64_t budget)
             if (pc >= GUEST_TOP || !warm(j, pc)) {
                 interpret(h, 1);
             }
-            flush_if_wanted(en, h);
+            if (atomic_load(&j->flush_wanted)) {
+                flush_if_alone(en, h);
+            }
             if (atomic_load(&j->flush_wanted)) {
                 interpret(h, 1);
             }
@@ -309,8 +312,9 @@ interp_adaptive(struct hart *h, int64_t budget)
             break;
         case JX_INTERP:
             interpret(h, 1);
-        case JX_ECALL:
-            interp_leave(h, EXIT_ECALL, 0);
+        case JX_ECALL: /* often enough to spare the jump out */
+            ((struct landing *)h->landing)->ex = (struct engine_exit){.kind = EXIT_ECALL};
+            return;
         case JX_EBREAK:
             interp_leave(h, EXIT_EBREAK, 0);
         case JX_ILLEGAL:
@@ -367,7 +371,7 @@ adaptive_fault(struct hart *h, void *ucontext, uint64_t host_addr, bool *resume)
     h->pc = t->pc + (uint64_t)(int64_t)t->faults[lo].delta;
     h->ip = NULL;
     h->jit_sp = (char *)(uintptr_t)uc->uc_mcontext.gregs[REG_RSP];
-    atomic_fetch_sub(&j->inside, 1);
+    __atomic_store_n(&h->jit_inside, 0, __ATOMIC_RELEASE);
     j->stats.faults++;
     return true;
 }

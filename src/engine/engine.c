@@ -103,7 +103,6 @@ engine_after_fork(struct engine *en, struct hart *h)
     atomic_store(&en->writing, false);
     if (en->jit != NULL) {
         pthread_mutex_init(&en->jit->lock, NULL);
-        atomic_store(&en->jit->inside, 0);
         en->harts = h->jit_sp_top != NULL ? h : NULL;
         h->jit_next = NULL;
         jit_after_fork(en);
@@ -154,8 +153,7 @@ engine_run(struct engine *en, struct hart *h, int64_t budget)
         if (__builtin_setjmp(land.jb) == 0) {
             land.again = false;
             land.hart->in_guest = GUEST_RUNNING;
-            run(land.hart->engine, land.hart, land.budget);
-            __builtin_unreachable();
+            run(land.hart->engine, land.hart, land.budget); /* comes back for a system call out of a translation only */
         }
         if (land.hart->ip != NULL) {
             land.hart->pc = (uint64_t)((const char *)land.hart->ip - land.hart->engine->slots) / SLOT_SCALE;

@@ -125,7 +125,6 @@ struct jit {
     uint32_t n_by_addr, max_by_addr;
     uint16_t *heat;            /* of cold code, by hash of the pc */
     uint64_t epoch;            /* raised when something was forgotten: return addresses then count no more */
-    atomic_int inside;         /* harts in generated code */
     atomic_bool flush_wanted;
     bool shared_with_child;
     bool no_room;              /* why jit_lower() gave up: the cache is full */
