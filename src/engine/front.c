@@ -490,13 +490,12 @@ operands_are_inline(const struct insn *i)
     CASE(w): CASE(wu): CASE(l): CASE(lu):
         return i->rm != SF_RMM;
 #undef CASE
-    case OP_fcvt_d_w: case OP_fcvt_d_wu: case OP_fcvt_d_s: /* exact */
+    case OP_fcvt_d_w: case OP_fcvt_d_wu: case OP_fcvt_d_s: /* exact; of the others what is */
+    case OP_fcvt_s_w: case OP_fcvt_s_wu: case OP_fcvt_s_l: case OP_fcvt_s_lu: case OP_fcvt_d_l: case OP_fcvt_d_lu:
         return i->rm <= SF_RMM || i->rm == SF_DYN;
 #define ARITH(op) case OP_##op##_s: case OP_##op##_d
     ARITH(fadd): ARITH(fsub): ARITH(fmul): ARITH(fdiv): ARITH(fsqrt): ARITH(fmadd): ARITH(fmsub): ARITH(fnmadd): ARITH(fnmsub):
 #undef ARITH
-    case OP_fcvt_s_w: case OP_fcvt_s_wu: case OP_fcvt_s_l: case OP_fcvt_s_lu: case OP_fcvt_d_l: case OP_fcvt_d_lu:
-        return i->rm <= SF_RMM || i->rm == SF_DYN;
     case OP_fcvt_s_d:
         return i->rm == SF_RNE || i->rm == SF_DYN;
     case OP_csrrw: case OP_csrrs: case OP_csrrc: case OP_csrrwi: case OP_csrrsi: case OP_csrrci:
