@@ -36,8 +36,10 @@ GROUPS = {
 ENGINES = ["switch", "indirect", "predecoded", "threaded"]
 CFLAGS = ["-std=gnu17", "-O3", "-static", "-pthread"]
 CC_HOST, CC_GUEST = "gcc", "riscv64-linux-gnu-gcc"
-# Debian's own interpreters: these rows need a riscv64 root (--root) and the same program natively.
+# Debian's own interpreters: these rows need a riscv64 root (--root) and the same version natively (--native-root).
 SCRIPTS = {".lua": "/usr/bin/lua5.4", ".py": "/usr/bin/python3"}
+VERSION_FLAG = {"/usr/bin/lua5.4": "-v", "/usr/bin/python3": "-V"}
+LIBRARIES = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"]
 
 
 class Program:
@@ -134,18 +136,46 @@ def run_once(measure, command, env, limit, tmp):
         return out.read(), {"cpu": (user + system) / 1e6, "wall": wall / 1e9, "peak_kib": peak}
 
 
-def command_for(runner, program, exes, root):
+def native_interpreter(interpreter, root):
+    """How to start the host's, or that of a root of the host's architecture; None if it is not there."""
+    if not root:
+        return [interpreter] if os.path.exists(interpreter) else None
+    exe = Path(root) / interpreter.lstrip("/")
+    folders = [d for lib in LIBRARIES if (d := Path(root) / lib).is_dir()]
+    loaders = [x for d in folders if (x := d / "ld-linux-x86-64.so.2").exists()]
+    if not exe.exists() or not loaders:
+        return None
+    return [str(loaders[0]), "--library-path", ":".join(map(str, folders)), str(exe)]
+
+
+def guest_interpreter(interpreter, runner, root):
+    exe = Path(root) / interpreter.lstrip("/") if root else None
+    return [*runner.prefix, "-L", root, str(exe)] if exe and runner.sysroot and exe.exists() else None
+
+
+def check_versions(programs, runners, opt):
+    """The same source on both sides: the native interpreter's version must be the guest's."""
+    guest = next((r for r in runners if r.sysroot), None)
+    for interpreter in sorted({p.script for p in programs if p.script}):
+        commands = [native_interpreter(interpreter, opt.native_root),
+                    guest and guest_interpreter(interpreter, guest, opt.root)]
+        if None in commands:
+            continue
+        said = [subprocess.run([*c, VERSION_FLAG[interpreter]], capture_output=True, text=True).stdout.strip()
+                for c in commands]
+        if said[0] != said[1]:
+            die(f"{interpreter}: natively \"{said[0]}\", in {opt.root} \"{said[1]}\"; "
+                "--native-root DIR names a root of this machine's architecture with the same version")
+
+
+def command_for(runner, program, exes, opt):
     """What to execute, or None if this runner cannot."""
     if program.script:
-        if runner.kind == "novec" or not os.path.exists(program.script):
+        if runner.kind == "novec":
             return None
-        if runner.kind == "native":
-            return [program.script, str(program.source), program.work]
-        guest = Path(root) / program.script.lstrip("/") if root else None
-        if not guest or not runner.sysroot or not guest.exists():
-            return None
-        return [*runner.prefix, "-L", root, str(guest), str(program.source),
-                program.work]
+        start = native_interpreter(program.script, opt.native_root) if runner.kind == "native" else \
+            guest_interpreter(program.script, runner, opt.root)
+        return [*start, str(program.source), program.work] if start else None
     kind = runner.kind if runner.kind in ("native", "novec") else "guest"
     return [*runner.prefix, str(exes[kind]), program.work]
 
@@ -157,7 +187,7 @@ def measure_program(program, runners, exes, opt, measure, tmp, progress):
         for r in runners:
             if r.name in why:
                 continue
-            command = command_for(r, program, exes, opt.root)
+            command = command_for(r, program, exes, opt)
             if not command:
                 why[r.name] = "-"
                 continue
@@ -247,6 +277,8 @@ def parse_arguments():
     p.add_argument("--runner", action="append", default=[], metavar="NAME=COMMAND",
                    help="another emulator: COMMAND PROGRAM ARGUMENT is executed")
     p.add_argument("--root", metavar="DIR", help="riscv64 root for the lua and python rows")
+    p.add_argument("--native-root", metavar="DIR",
+                   help="root of this machine's architecture whose lua and python are the native ones")
     p.add_argument("--json", metavar="FILE", help="write all figures")
     p.add_argument("--timeout", type=float, default=300, metavar="SECONDS", help="for one run")
     opt = p.parse_args()
@@ -298,6 +330,7 @@ def main():
                 (not opt.only or p.name in opt.only)]
     if not programs:
         die("no such program")
+    check_versions(programs, runners, opt)
     progress, results, interrupted = Progress(), {}, False
     columns = [r.name for r in runners if not r.name.startswith("qemu:")]
     if opt.qemu:
