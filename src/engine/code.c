@@ -2,18 +2,18 @@
  * code.c - the code space: which guest pages have decoded slots, and forgetting them
  *
  *      guest   |----------|--text--|-----------|--jit--|---------|  2^38 bytes
- *                    x8        |
- *      slots   |  PROT_NONE   |zero or decoded| PROT_NONE | ...  |  2^41 bytes, guards of 16 MiB at both ends
+ *                 x4 or x8     |
+ *      slots   |  PROT_NONE   |zero or decoded| PROT_NONE | ...  |  2^40 or 2^41 bytes, guards of 16 MiB at both ends
  *
  * RISC-V makes stores visible to fetch only at fence.i, so nothing is traced: the owner tells what it changes itself
  * (mmap and its kin, riscv_flush_icache), and fence.i forgets every page that the guest could have written.
  *
  * Threads: the owner serializes these calls; harts run meanwhile, and one may have loaded a slot's handler and not yet its
  * operands. So
- *   - forgetting only zeroes `handler`, one aligned store: a hart does the old instruction or decodes anew;
+ *   - forgetting only replaces the first word, one aligned store: a hart does the old instruction or decodes anew;
  *   - slots keep their operands, and stay accessible, as long as any hart runs: pages that are not executable any more are
  *     PAGE_LEFT, where decoding finds that nothing may be fetched; code_give_back() returns them when no hart is inside.
- *     A hart that enters later sees the zeroed handlers: engine_run counts itself with a full barrier before it loads one;
+ *     A hart that enters later sees them forgotten: engine_run counts itself with a full barrier before it loads one;
  *   - what was decoded from bytes or permissions that changed meanwhile is not written: code_write_begin() compares
  *     the epoch, which changes before anything is forgotten.
  * What may be decoded over a forgotten slot is interp_threaded.c's concern.
@@ -27,27 +27,26 @@
 #include <sys/mman.h>
 
 #define PAGE 4096
-#define SLOTS_BYTES (GUEST_TOP * SLOT_SCALE)
-/* jal reaches 1 MiB beyond the end before anything checks: 8 MiB of slots. */
+/* jal reaches 1 MiB beyond the end before anything checks: 8 MiB of slots at most. */
 #define GUARD_BYTES (UINT64_C(16) << 20)
-#define RESERVED_BYTES (SLOTS_BYTES + 2 * GUARD_BYTES)
 #define FLAGS_BYTES (GUEST_TOP / PAGE)
 
 int
 code_space_init(struct engine *en, struct err *e)
 {
     const int how = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-    en->reserved = mmap(NULL, RESERVED_BYTES, PROT_NONE, how, -1, 0);
+    en->reserved_bytes = GUEST_TOP * en->scale + 2 * GUARD_BYTES;
+    en->reserved = mmap(NULL, en->reserved_bytes, PROT_NONE, how, -1, 0);
     if (en->reserved == MAP_FAILED) {
-        return err_set(e, -errno, "reserve 2 TiB of address space for decoded code (is ulimit -v set?)");
+        return err_set(e, -errno, "reserve 1 TiB of address space for decoded code (is ulimit -v set?)");
     }
     en->page_flags = mmap(NULL, FLAGS_BYTES, PROT_READ | PROT_WRITE, how, -1, 0);
     if (en->page_flags == MAP_FAILED) {
         int code = -errno;
-        munmap(en->reserved, RESERVED_BYTES);
+        munmap(en->reserved, en->reserved_bytes);
         return err_set(e, code, "reserve the table of code pages");
     }
-    madvise(en->reserved, RESERVED_BYTES, MADV_DONTDUMP);
+    madvise(en->reserved, en->reserved_bytes, MADV_DONTDUMP);
     madvise(en->page_flags, FLAGS_BYTES, MADV_DONTDUMP);
     en->slots = en->reserved + GUARD_BYTES;
     return 0;
@@ -57,13 +56,13 @@ void
 code_space_fini(struct engine *en)
 {
     munmap(en->page_flags, FLAGS_BYTES);
-    munmap(en->reserved, RESERVED_BYTES);
+    munmap(en->reserved, en->reserved_bytes);
 }
 
 bool
 code_space_contains(const struct engine *en, uint64_t host_addr)
 {
-    return host_addr - (uint64_t)(uintptr_t)en->reserved < RESERVED_BYTES;
+    return host_addr - (uint64_t)(uintptr_t)en->reserved < en->reserved_bytes;
 }
 
 /* Clear and set these bits in the flags of [start, end). Harts set PAGE_DECODED meanwhile. */
@@ -129,9 +128,9 @@ static void
 forget(struct engine *en, uint64_t from, uint64_t to)
 {
     for (uint64_t a = from & ~UINT64_C(1); a < to; a += 2) {
-        struct slot *s = slot_of(en, a);
-        if (s->handler != 0) {
-            __atomic_store_n(&s->handler, 0, __ATOMIC_RELAXED);
+        uint32_t *first = slot_of(en, a);
+        if (*first != 0) {
+            __atomic_store_n(first, en->forgotten, __ATOMIC_RELAXED);
         }
     }
 }
@@ -174,8 +173,8 @@ code_give_back(struct engine *en)
         for (uint64_t p = c * (CODE_CHUNK / PAGE), end; p < stop; p = end + 1) {
             for (end = p; end < stop && (en->page_flags[end] & PAGE_LEFT); end++) {
             }
-            char *const at = en->slots + p * PAGE * SLOT_SCALE;
-            const size_t len = (end - p) * PAGE * SLOT_SCALE;
+            char *const at = slot_of(en, p * PAGE);
+            const size_t len = (end - p) * PAGE * en->scale;
             if (len == 0) {
                 continue;
             }
@@ -211,7 +210,7 @@ engine_code_map(struct engine *en, uint64_t start, uint64_t end, bool writable)
 {
     CHECK(start <= end && end <= GUEST_TOP && (start | end) % PAGE == 0);
     code_give_back(en);
-    if (mprotect(en->slots + start * SLOT_SCALE, (end - start) * SLOT_SCALE, PROT_READ | PROT_WRITE) != 0) {
+    if (mprotect(slot_of(en, start), (end - start) * en->scale, PROT_READ | PROT_WRITE) != 0) {
         return -errno;
     }
     if (en->jit != NULL && start < end && jit_entries_map(en, start, end) != 0) {

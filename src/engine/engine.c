@@ -40,7 +40,7 @@ engine_kind_name(enum engine_kind k)
 unsigned
 engine_slot_scale(enum engine_kind k)
 {
-    return k >= ENGINE_PREDECODED ? SLOT_SCALE : 0;
+    return k >= ENGINE_THREADED ? THREADED_SCALE : k == ENGINE_PREDECODED ? SLOT_SCALE : 0;
 }
 
 bool
@@ -58,6 +58,11 @@ engine_new(const struct engine_config *cfg, struct err *e)
         return NULL;
     }
     en->cfg = *cfg;
+    en->scale = SLOT_SCALE;
+    if (cfg->kind >= ENGINE_THREADED) {
+        en->scale = THREADED_SCALE;
+        en->forgotten = cfg->guest_base == 0 ? interp_threaded_base0_forgotten() : interp_threaded_forgotten();
+    }
     fp_host_probe(false);
     if (code_space_init(en, e) != 0) {
         free(en);
@@ -156,7 +161,7 @@ engine_run(struct engine *en, struct hart *h, int64_t budget)
             run(land.hart->engine, land.hart, land.budget); /* comes back for a system call out of a translation only */
         }
         if (land.hart->ip != NULL) {
-            land.hart->pc = (uint64_t)((const char *)land.hart->ip - land.hart->engine->slots) / SLOT_SCALE;
+            land.hart->pc = (uint64_t)((const char *)land.hart->ip - land.hart->engine->slots) / land.hart->engine->scale;
             land.hart->ip = NULL;
         }
         if (land.hart->engine->jit != NULL && adaptive_landed(land.hart)) {
@@ -228,7 +233,7 @@ engine_fault(struct hart *h, int sig, int code, uint64_t host_addr, bool write, 
     } else if (code_space_contains(en, host_addr)) {
         ex.kind = EXIT_FETCH;
         /* Signed: a jump to below 0 lands in the lower guard. */
-        ex.addr = (uint64_t)((int64_t)(host_addr - (uint64_t)(uintptr_t)en->slots) / SLOT_SCALE);
+        ex.addr = (uint64_t)((int64_t)(host_addr - (uint64_t)(uintptr_t)en->slots) / (int64_t)en->scale);
         if (h->in_guest == GUEST_RUNNING) { /* a jump to nowhere: no handler ran for it yet */
             h->pc = ex.addr;
             h->ip = NULL;

@@ -7,7 +7,7 @@
  *
  * Code space. Guest code is executed from decoded slots, one for each halfword of guest code, at
  *
- *      slot(pc) = bias + pc * 8          (16 bytes a slot)
+ *      slot(pc) = bias + pc * engine_slot_scale(kind)
  *
  * in a reserved range that covers the guest's address space; only ranges that the owner declared executable with
  * engine_code_map() are accessible, so that fetching from elsewhere faults in the host and is seen as a guest's fetch

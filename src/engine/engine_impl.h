@@ -15,15 +15,16 @@
 #include <stdint.h>
 
 /*
- * One decoded instruction. `handler` is the threaded interpreter's: its offset from handler_base; 0 is "not decoded".
- * A slot is written as one 16-byte store.
+ * One decoded instruction: the predecoded interpreter's. `handler` 0 is "not decoded". Written as one 16-byte store. The
+ * threaded interpreter has its own, of 8 bytes (threaded_slot.h). Each begins with a word of 4 bytes that forgetting replaces.
  */
 struct slot {
-    int32_t handler;
+    uint32_t handler;
     struct insn i;
 };
 static_assert(sizeof(struct insn) == 12 && sizeof(struct slot) == 16, "slot(pc) = bias + 8 * pc");
 #define SLOT_SCALE 8 /* bytes of slot per byte of guest code */
+#define THREADED_SCALE 4
 
 /* hart.in_guest */
 enum { GUEST_NOT, GUEST_RUNNING, GUEST_FETCHING, GUEST_TRANSLATED };
@@ -43,9 +44,12 @@ enum {
 struct engine {
     struct engine_config cfg;
     char *slots;         /* into reserved: slot of guest address 0 */
+    unsigned scale;      /* bytes of slot per byte of guest code */
+    uint32_t forgotten;  /* first word of a slot that was decoded and is not any more */
     uint8_t *page_flags; /* own: GUEST_TOP / 4096 of them, untouched ones cost nothing */
     uint8_t chunks[GUEST_TOP / CODE_CHUNK]; /* PAGE_MUTABLE, PAGE_LEFT: some page in there is, or was; nobody looks elsewhere */
-    char *reserved;      /* own: the slots with a guard at each end, RESERVED_BYTES */
+    char *reserved;      /* own: the slots with a guard at each end, reserved_bytes */
+    size_t reserved_bytes;
     bool left;           /* some page is PAGE_LEFT */
     atomic_int running;  /* harts inside engine_run */
     atomic_bool writing; /* a lock held for the writing of some slots; no fault happens under it */
@@ -63,10 +67,10 @@ struct landing {
     struct engine_exit ex;
 };
 
-static inline struct slot *
+static inline void *
 slot_of(const struct engine *en, uint64_t pc)
 {
-    return (struct slot *)(void *)(en->slots + pc * SLOT_SCALE);
+    return en->slots + pc * en->scale;
 }
 
 /* All 16 bytes at once, so that no hart sees half of a slot. */
@@ -135,6 +139,13 @@ interp_fetch_addr(const struct hart *h, uint64_t at)
 {
     return (at ^ h->pc) / 4096 == 0 ? h->pc : at;
 }
+
+/* Does this (decoded by interp_fetch) write its rd, and is that an x register? Not of those that write two. */
+bool interp_writes_x(const struct insn *i);
+
+/* engine.forgotten of the threaded interpreter. */
+uint32_t interp_threaded_forgotten(void);
+uint32_t interp_threaded_base0_forgotten(void);
 
 /* The four. Each returns only by interp_leave(), except at EXIT_BUDGET and EXIT_ATTENTION, which it reports itself. */
 void interp_switch(struct hart *h, int64_t budget);

@@ -18,6 +18,12 @@ static const bool rd_is_f[OP_COUNT] = {
 #undef INSN16
 };
 
+bool
+interp_writes_x(const struct insn *i)
+{
+    return i->rd != 32 && !rd_is_f[i->op] && i->op != OP_amocas_q && i->op != OP_ILLEGAL;
+}
+
 /*
  * May the guest execute the halfword at `at`? Where it may not, slots are not accessible as a rule, and a threaded jump has
  * faulted already; but access is taken away when no hart runs (code.c), and the other interpreters have no slots.

@@ -39,7 +39,9 @@ hart_x(struct hart *h)
     return (uint64_t *)(void *)h;
 }
 
-#define R(r) V(hart_x(h)[i->r])
+#define R(r) V(R_##r)
+#define R_rs1 hart_x(h)[i->rs1]
+#define R_rs2 hart_x(h)[i->rs2]
 #define W(r, v) (hart_x(h)[i->r] = U(v))
 #define R_RD() V(i->rd == 32 ? 0 : hart_x(h)[i->rd])
 #define IMM V((int64_t)i->imm)
