@@ -239,7 +239,11 @@ interp_adaptive(struct hart *h, int64_t budget)
     struct jit *j = en->jit;
     uint32_t from = 0; /* the exit that we came out of, to be chained */
     if (budget < INT64_MAX / 2 || (h->jit_sp_top == NULL && !hart_prepare(en, h))) {
-        interp_threaded(h, budget); /* who counts gets the interpreter */
+        if (en->cfg.guest_base == 0) { /* who counts gets the interpreter, and the one whose slots these are */
+            interp_threaded_base0(h, budget);
+        } else {
+            interp_threaded(h, budget);
+        }
     }
     if (h->interpret != 0) {
         h->interpret = 0;
