@@ -30,7 +30,7 @@
 #define PAGE 4096
 #define EXITS 3000
 #define BUDGET 300000 /* more than that and the program is none of ours: when it is being made smaller, it may not end */
-#define HANG_US 3000000
+#define HANG_US 1000000
 
 /* What one engine is, and where its guest memory is. */
 struct machine {

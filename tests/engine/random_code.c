@@ -347,7 +347,37 @@ idiom(struct gen *g)
     const unsigned d = free_reg(g), e = free_reg(g), a = any_reg(g), b = any_reg(g);
     static const int widths[] = {32, 48, 56, 16, 1, 33, 63};
     const int n = widths[below(g, 7)];
-    switch (below(g, 9)) {
+    switch (below(g, 11)) {
+    case 9: /* extended, then shifted, masked or extended once more */
+        switch (below(g, 3)) {
+        case 0:
+            W(g, enc_i(0x1b, 0, d, a, below(g, 2) ? 0 : (int)below(g, 4096)));
+            break;
+        case 1:
+            W(g, enc_i(0x03, below(g, 7), d, g->p0, (int)below(g, 64)));
+            break;
+        default:
+            W(g, enc_r(0x3b, 0, 4, d, a, 0)); /* zext.w */
+        }
+        switch (below(g, 4)) {
+        case 0:
+            W(g, enc_i(0x1b, 0, e, d, 0));
+            break;
+        case 1:
+            W(g, below(g, 2) ? SRLI(e, d, (int)below(g, 64)) : SRAI(e, d, (int)below(g, 64)));
+            break;
+        case 2:
+            W(g, below(g, 2) ? ANDI(e, d, 255) : enc_r(0x3b, 0, 4, e, d, 0));
+            break;
+        default:
+            W(g, enc_r(0x3b, 5, below(g, 2) ? 0x20 : 0, e, d, b));
+        }
+        break;
+    case 10: /* the same expression twice, an operand changed in between or not */
+        W(g, enc_r(0x33, below(g, 8), 0, d, a, b));
+        W(g, below(g, 2) ? ADDI(free_reg(g), d, 1) : ADDI(below(g, 2) && a != 0 && !(g->reserved >> a & 1) ? a : e, b, 5));
+        W(g, enc_r(0x33, below(g, 3), 0, e, a, b));
+        break;
     case 0:
         W(g, SLLI(d, a, n));
         W(g, below(g, 2) ? SRLI(e, d, n) : SRAI(e, d, n));
@@ -486,34 +516,54 @@ other_rounding(struct gen *g)
     W(g, CSRI(0, 2, 5, 0));
 }
 
-/* Change an instruction that was laid out before, by one of the same kind, and fence.i. */
+/* Change an instruction somewhere, by one or another of the same kind, and fence.i. Which, finish_patches() decides. */
 static void
 patch(struct gen *g)
 {
     struct rprog *p = g->p;
-    if (g->n_sites == 0 || p->n_tables + 2 > RP_TABLES_BYTES / 8) {
+    if (g->n_patches == PATCHES || p->n_tables == RP_TABLES_BYTES / 8) {
         return;
     }
-    const struct site s = g->sites[below(g, g->n_sites)];
     const uint32_t was = g->reserved;
-    uint32_t w[2];
-    g->reserved |= s.reserved;
-    for (unsigned k = 0; k < 2; k++) {
-        if (straight_of(g, below(g, 4) ? K_INT : K_FP, 0, &w[k], 4) != 4) {
-            g->reserved = was;
-            return;
-        }
-    }
-    g->reserved = was;
-    const unsigned t = take_reg(g), u = take_reg(g);
-    memcpy(&p->tables[p->n_tables], w, 8);
-    load_address(g, t, RP_TABLES + 8 * p->n_tables++);
+    const unsigned t = take_reg(g), u = take_reg(g), k = g->n_patches++;
+    g->patches[k].table = p->n_tables++;
+    load_address(g, t, RP_TABLES + 8 * g->patches[k].table);
     W(g, ANDI(u, any_reg(g), 4));
     W(g, ADD(t, t, u));
     W(g, LW(u, t, 0));
-    load_address(g, t, RP_TEXT + s.at);
+    g->patches[k].at = here(g);
+    W(g, LUI(t, 0));
+    W(g, ADDI(t, t, 0));
     W(g, SW(u, t, 0));
     W(g, FENCE_I);
+    g->reserved = was;
+}
+
+void
+finish_patches(struct gen *g)
+{
+    const uint32_t was = g->reserved;
+    for (unsigned k = 0; k < g->n_patches && !g->bad; k++) {
+        if (g->n_sites == 0) {
+            g->bad = true;
+            return;
+        }
+        const struct site s = g->sites[below(g, g->n_sites)];
+        uint32_t w[2];
+        g->reserved = s.reserved;
+        for (unsigned v = 0; v < 2; v++) {
+            if (straight_of(g, below(g, 4) ? K_INT : K_FP, 0, &w[v], 4) != 4) {
+                memcpy(&w[v], g->p->text + s.at, 4);
+            }
+        }
+        memcpy(&g->p->tables[g->patches[k].table], w, 8);
+        uint32_t pair[2];
+        memcpy(pair, g->p->text + g->patches[k].at, 8);
+        const uint32_t a = (uint32_t)RP_TEXT + s.at;
+        pair[0] |= (a + 0x800) & 0xfffff000;
+        pair[1] |= a << 20;
+        memcpy(g->p->text + g->patches[k].at, pair, 8);
+    }
     g->reserved = was;
 }
 

@@ -304,7 +304,6 @@ function(struct gen *g)
     const bool leaf = below(g, 3) == 0;
     const uint32_t at = here(g);
     unsigned cost = 4;
-    g->n_sites = 0;
     g->reserved |= ~(g->pool | 1u << RA | 1u << T0) | ((uint32_t)rng_next(&g->r) & (uint32_t)rng_next(&g->r) & g->pool);
     g->reserved &= ~(1u << link);
     g->clobbered = ~g->reserved | 1u << link;
@@ -415,12 +414,12 @@ rprog_make(struct rprog *p, uint64_t seed, ext_set exts)
             function(&g);
         }
         p->entry = RP_TEXT + here(&g);
-        g.n_sites = 0;
         for (unsigned cost = 0, k = 0; cost < COST / 3 && k < 12 && !g.bad; k++) {
             cost += sequence(&g, 3, 1 + below(&g, 6));
         }
         put(&g, ADDI(A7, 0, RP_END), 4);
         put(&g, ECALL, 4);
+        finish_patches(&g);
         if (!g.bad) {
             return;
         }

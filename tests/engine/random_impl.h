@@ -7,7 +7,8 @@
 #include "random.h"
 
 #define COST 12000
-#define SITES 64
+#define SITES 400
+#define PATCHES 40
 #define FUNCTIONS 8
 
 enum { RA = 1, SP = 2, T0 = 5, A7 = 17 };
@@ -40,6 +41,10 @@ struct gen {
         uint8_t link;
     } functions[FUNCTIONS];
     struct site sites[SITES];
+    struct {
+        uint32_t at, table; /* of the lui and addi that make the site's address; the words */
+    } patches[PATCHES];
+    unsigned n_patches;
 };
 
 enum kind { K_NONE, K_INT, K_MEM, K_FP, K_OTHER, K_COUNT };
@@ -112,6 +117,7 @@ unsigned take_counter(struct gen *g); /* the same, if it can be one that calls l
 void load_address(struct gen *g, unsigned rd, uint64_t a);
 void sort_rows(ext_set exts); /* first */
 void straight_kind(struct gen *g, enum kind k, unsigned base); /* base: for memory accesses; 0 lets any of the usual ones */
+void finish_patches(struct gen *g); /* last: any site may be any patch's */
 unsigned straight(struct gen *g); /* something that goes on behind itself; returns about how many instructions */
 
 #endif
