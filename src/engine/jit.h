@@ -80,6 +80,7 @@ struct translation {
     uint64_t hash;                   /* of the guest bytes */
     uint32_t n_spans;
     struct span { uint64_t start, end; } *spans; /* what exactly */
+    struct on_page { struct translation *t; uint64_t page; struct on_page *next; } *pages; /* own: one for each page of a span */
     struct translation *next;        /* of all */
 };
 
@@ -120,7 +121,8 @@ struct jit {
     struct jexit *exits;
     uint32_t n_exits, max_exits;
     uint32_t *entries;         /* entries[pc / 2]: offset of the translation in the cache, 0 for none */
-    struct translation *all;
+    struct translation *all;   /* dead ones too */
+    struct on_page *by_page[1u << 12]; /* by the page's low bits */
     struct translation **by_addr; /* by address of code, for faults */
     uint32_t n_by_addr, max_by_addr;
     uint16_t *heat;            /* of cold code, by hash of the pc */

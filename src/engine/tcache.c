@@ -33,6 +33,7 @@
 #define TRANSLATIONS_MAX (1u << 18)
 #define ENTRIES_BYTES (GUEST_TOP * 2)
 #define HEAT_BITS 14
+#define PAGE_BUCKETS (sizeof((struct jit *)NULL)->by_page / sizeof((struct jit *)NULL)->by_page[0])
 
 static const uint8_t std_guests[] = {1, 2, 8, 9, 10, 11, 12, 13, 14, 15, 18};
 
@@ -258,6 +259,7 @@ translation_free(struct translation *t)
 {
     free(t->faults);
     free(t->spans);
+    free(t->pages);
     free((void *)(uintptr_t)(t->map == &std_map ? NULL : t->map));
     free(t);
 }
@@ -275,6 +277,7 @@ jit_flush(struct engine *en)
         translation_free(j->by_addr[k]);
     }
     j->all = NULL;
+    memset(j->by_page, 0, sizeof j->by_page);
     __atomic_store_n(&j->n_by_addr, 0, __ATOMIC_RELEASE);
     if (j->top > j->floor && j->floor != NULL) {
         const int r = views_map(j, j->code);
@@ -371,13 +374,21 @@ jit_publish(struct engine *en, struct translation *made, const struct x64 *x, bo
     struct fault_point *faults = malloc((made->n_faults + 1) * sizeof *faults);
     struct span *spans = malloc((r->n_blocks + 1) * sizeof *spans);
     struct regmap *map = made->map == &std_map ? NULL : malloc(sizeof *map);
-    if (t == NULL || faults == NULL || spans == NULL || (map == NULL && made->map != &std_map)) {
+    size_t n_pages = 0;
+    for (unsigned b = 0; b < r->n_blocks; b++) {
+        const unsigned end = r->blocks[b].first + r->blocks[b].count - 1;
+        n_pages += (r->pcs[end] + r->insns[end].len - 1) / PAGE - r->blocks[b].pc / PAGE + 1;
+    }
+    struct on_page *pages = malloc(n_pages * sizeof *pages);
+    if (t == NULL || faults == NULL || spans == NULL || pages == NULL || (map == NULL && made->map != &std_map)) {
         goto fail;
     }
     *t = *made;
     memcpy(faults, made->faults, made->n_faults * sizeof *faults);
     t->faults = faults;
     t->spans = spans;
+    t->pages = pages;
+    n_pages = 0;
     t->lo = UINT64_MAX;
     for (unsigned b = 0; b < r->n_blocks; b++) {
         const unsigned end = r->blocks[b].first + r->blocks[b].count - 1;
@@ -386,6 +397,9 @@ jit_publish(struct engine *en, struct translation *made, const struct x64 *x, bo
         t->lo = s.start < t->lo ? s.start : t->lo;
         t->hi = s.end > t->hi ? s.end : t->hi;
         for (uint64_t p = s.start / PAGE; p <= (s.end - 1) / PAGE; p++) {
+            if (n_pages == 0 || pages[n_pages - 1].page != p) {
+                pages[n_pages++] = (struct on_page){.t = t, .page = p};
+            }
             if ((en->page_flags[p] & PAGE_TRANSLATED) == 0) {
                 __atomic_fetch_or(&en->page_flags[p], PAGE_TRANSLATED | PAGE_DECODED, __ATOMIC_RELAXED);
             }
@@ -404,6 +418,11 @@ jit_publish(struct engine *en, struct translation *made, const struct x64 *x, bo
     j->top = x_here(x);
     t->next = j->all;
     j->all = t;
+    for (size_t k = 0; k < n_pages; k++) {
+        struct on_page **bucket = &j->by_page[pages[k].page % PAGE_BUCKETS];
+        pages[k].next = *bucket;
+        *bucket = &pages[k];
+    }
     j->by_addr[j->n_by_addr] = t;
     __atomic_store_n(&j->n_by_addr, j->n_by_addr + 1, __ATOMIC_RELEASE);
     if (enter) {
@@ -424,6 +443,7 @@ fail:
     free(t);
     free(faults);
     free(spans);
+    free(pages);
     free(map);
     return NULL;
 }
@@ -497,24 +517,48 @@ overlaps(const struct translation *t, uint64_t start, uint64_t end)
     return false;
 }
 
+static bool
+forget(struct engine *en, struct translation *t)
+{
+    struct jit *j = en->jit;
+    if (j->entries[t->pc / 2] == (uint32_t)(t->code - j->code)) {
+        __atomic_store_n(&j->entries[t->pc / 2], 0, __ATOMIC_RELEASE);
+    }
+    jit_rechain(j, t, NULL);
+    t->dead = true; /* it stays until the flush: somebody may be in it */
+    j->stats.invalidated++;
+    return true;
+}
+
+/* Runtimes that patch their code call this all the time, for a few bytes: so the translations are found by page. */
 void
 jit_forget(struct engine *en, uint64_t start, uint64_t end, bool if_changed)
 {
     struct jit *j = en->jit;
     bool any = false;
-    for (struct translation **at = &j->all, *t; (t = *at) != NULL;) {
-        if (!overlaps(t, start, end) || (if_changed && hash_now(en, t) == t->hash)) {
-            at = &t->next;
-            continue;
+    if (end <= start) {
+        return;
+    }
+    if ((end - 1) / PAGE - start / PAGE >= PAGE_BUCKETS) {
+        for (struct translation *t = j->all; t != NULL; t = t->next) {
+            if (!t->dead && overlaps(t, start, end) && !(if_changed && hash_now(en, t) == t->hash)) {
+                any = forget(en, t);
+            }
         }
-        if (j->entries[t->pc / 2] == (uint32_t)(t->code - j->code)) {
-            __atomic_store_n(&j->entries[t->pc / 2], 0, __ATOMIC_RELEASE);
+    } else {
+        for (uint64_t p = start / PAGE; p <= (end - 1) / PAGE; p++) {
+            for (struct on_page **at = &j->by_page[p % PAGE_BUCKETS], *n; (n = *at) != NULL;) {
+                struct translation *const t = n->t;
+                if (!t->dead && n->page == p && overlaps(t, start, end) && !(if_changed && hash_now(en, t) == t->hash)) {
+                    any = forget(en, t);
+                }
+                if (t->dead) {
+                    *at = n->next;
+                } else {
+                    at = &n->next;
+                }
+            }
         }
-        jit_rechain(j, t, NULL);
-        t->dead = true;
-        *at = t->next; /* by_addr keeps it until the flush: somebody may be in it */
-        any = true;
-        j->stats.invalidated++;
     }
     if (any) {
         j->epoch++;
