@@ -33,7 +33,7 @@ GROUPS = {
     "memory": "strings, memory",
     "os": "OS-bound",
 }
-ENGINES = ["switch", "indirect", "predecoded", "threaded"]
+ENGINES = ["switch", "indirect", "predecoded", "threaded", "adaptive"]
 CFLAGS = ["-std=gnu17", "-O3", "-static", "-pthread"]
 CC_HOST, CC_GUEST = "gcc", "riscv64-linux-gnu-gcc"
 # Debian's own interpreters: these rows need a riscv64 root (--root) and the same version natively (--native-root).
