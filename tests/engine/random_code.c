@@ -116,6 +116,10 @@ unsigned
 free_reg(struct gen *g)
 {
     unsigned r;
+    if ((g->reserved | 1u) == ANY) { /* all are taken: another program then */
+        g->bad = true;
+        return A7;
+    }
     do {
         r = any_reg(g);
     } while (r == 0 || (g->reserved >> r & 1));
