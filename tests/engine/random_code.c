@@ -368,7 +368,7 @@ idiom(struct gen *g)
             W(g, enc_i(0x1b, 0, e, d, 0));
             break;
         case 1:
-            W(g, below(g, 2) ? SRLI(e, d, (int)below(g, 64)) : SRAI(e, d, (int)below(g, 64)));
+            W(g, below(g, 3) == 0 ? SRLI(e, d, (int)below(g, 64)) : SRAI(e, d, below(g, 2) ? n : (int)below(g, 64)));
             break;
         case 2:
             W(g, below(g, 2) ? ANDI(e, d, 255) : enc_r(0x3b, 0, 4, e, d, 0));
@@ -552,7 +552,7 @@ finish_patches(struct gen *g)
             g->bad = true;
             return;
         }
-        const struct site s = g->sites[below(g, g->n_sites)];
+        const struct site s = g->n_returns != 0 && below(g, 2) ? g->returns[below(g, g->n_returns)] : g->sites[below(g, g->n_sites)];
         uint32_t w[2];
         g->reserved = s.reserved;
         for (unsigned v = 0; v < 2; v++) {

@@ -182,7 +182,12 @@ call(struct gen *g)
         W(g, JALR(link, t, 0));
         g->reserved = was;
     }
-    return g->functions[k].cost + 3;
+    const unsigned sites = g->n_sites;
+    straight_kind(g, K_INT, 0);
+    if (g->n_sites != sites && g->n_returns < PATCHES) {
+        g->returns[g->n_returns++] = g->sites[sites];
+    }
+    return g->functions[k].cost + 4;
 }
 
 /* Blocks that go to each other at will. x1 and x5 are links; each way back costs fuel. */
@@ -383,7 +388,7 @@ rprog_make(struct rprog *p, uint64_t seed, ext_set exts)
             .fault = below(&g, 3) ? 0 : below(&g, 12),
             .idiom = below(&g, 80),
             .short_code = below(&g, 2) ? below(&g, 200) : 0,
-            .patch = below(&g, 5) ? 0 : below(&g, 10),
+            .patch = below(&g, 4) ? 0 : below(&g, 16),
             .rounding = below(&g, 6) ? 0 : below(&g, 6),
             .csr = below(&g, 2) ? 0 : below(&g, 16),
         };

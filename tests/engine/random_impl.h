@@ -45,6 +45,8 @@ struct gen {
         uint32_t at, table; /* of the lui and addi that make the site's address; the words */
     } patches[PATCHES];
     unsigned n_patches;
+    struct site returns[PATCHES]; /* sites behind calls: changed meanwhile, the old code must not be returned to */
+    unsigned n_returns;
 };
 
 enum kind { K_NONE, K_INT, K_MEM, K_FP, K_OTHER, K_COUNT };
