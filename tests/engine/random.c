@@ -229,7 +229,7 @@ go_on(const struct machine *m, const struct engine_exit *ex)
         if (hart.pc != ex->addr || hart.x[1] - RP_TEXT >= RP_TEXT_BYTES || hart.pc - RP_TEXT < RP_TEXT_BYTES) {
             return false;
         }
-        hart.pc = hart.x[1];
+        hart.pc = hart.x[1] & ~UINT64_C(1); /* as jalr would */
         return true;
     case EXIT_EBREAK:
     case EXIT_ILLEGAL:
