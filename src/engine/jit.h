@@ -128,9 +128,7 @@ struct jit {
     uint16_t *heat;            /* of cold code, by hash of the pc */
     uint64_t epoch;            /* raised when something was forgotten: return addresses then count no more */
     atomic_bool flush_wanted;
-    bool shared_with_child;
     bool no_room;              /* why jit_lower() gave up: the cache is full */
-    int memfd;
     struct region *region;     /* scratch of who holds the lock */
     struct ir *ir;
     struct jit_stats stats;
