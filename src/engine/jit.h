@@ -149,7 +149,7 @@ struct jit {
 int jit_init(struct engine *en, struct err *e);
 void jit_fini(struct engine *en);
 struct translation *jit_begin(struct jit *j, struct x64 *x); /* room for code; NULL: the cache is full */
-struct translation *jit_publish(struct engine *en, struct translation *t, const struct x64 *x, bool enter);
+struct translation *jit_publish(struct engine *en, struct translation *t, const struct x64 *x);
 uint32_t jit_exit_new(struct jit *j, enum jexit_kind kind, uint64_t pc); /* UINT32_MAX: full */
 uint64_t *jit_data_new(struct jit *j, uint64_t v);                       /* NULL: full */
 void jit_chain(struct jit *j, uint32_t exit, struct translation *to);

@@ -264,7 +264,7 @@ go_indirect(struct lower *l, bool call)
     struct x64 *x = &l->x;
     x_mov(x, RCX, RAX);
     x_shift_i(x, X_SHR, true, RCX, 38);
-    stub_new(l, STUB_WILD, x_jcc(x, CC_NE));
+    stub_new(l, STUB_INDIRECT, x_jcc(x, CC_NE));
     x_rm(x, X_MOV, true, RCX, M(RBP, HART(jit_entries)));
     x_rm(x, X_MOV, false, RCX, (struct mem){RCX, RAX, 1, 0});
     x_rm(x, X_ADD, true, RCX, M(RBP, HART(jit_code)));
@@ -390,7 +390,6 @@ lower_stub(struct lower *l, const struct stub *s)
         x_land_at(x_jmp(x), l->j->return_missed - x->delta);
         break;
     case STUB_INDIRECT:
-    case STUB_WILD:
         x_land_at(x_jmp(x), l->j->indirect_exit - x->delta);
         break;
     case STUB_NAN:
@@ -640,7 +639,7 @@ jit_lower(struct engine *en, struct region *r)
     t->n_insns = r->n_insns;
     t->faults = l->faults; /* jit_publish() copies */
     t->map = l->map;
-    t = jit_publish(en, t, &l->x, true);
+    t = jit_publish(en, t, &l->x);
     if (t != NULL) {
         if (j->show & SHOW_ASM) {
             show_asm(en, r, t);

@@ -23,8 +23,7 @@ enum stub_kind {
     STUB_CHAIN,  /* go on at pc */
     STUB_EXIT,   /* leave for the manager */
     STUB_RETURN, /* the return address is another: host register arg holds it, or memory of x5 */
-    STUB_INDIRECT, /* attention before an indirect jump: target in rax */
-    STUB_WILD,   /* the same, standard convention already */
+    STUB_INDIRECT, /* an indirect jump that the manager makes: target in rax, standard convention */
     STUB_NAN,    /* a result that is a NaN becomes the canonical one in xmm arg, then back */
 };
 

@@ -212,8 +212,7 @@ lay_out(struct region *r, const uint32_t *weight)
             }
             const bool falls = (unsigned)to == k + 1 && !is_call(r, b) &&
                                (b->taken ? pc == e.taken && pc != e.behind : pc == e.behind && pc != e.taken);
-            const bool jumps_on = (unsigned)to == k + 1 && e.behind == 0; /* jal to what follows in the layout */
-            if (!falls && !(jumps_on && false)) {
+            if (!falls) {
                 r->blocks[to].label = true;
             }
         }

@@ -366,7 +366,7 @@ hash_then(const struct region *r)
 }
 
 struct translation *
-jit_publish(struct engine *en, struct translation *made, const struct x64 *x, bool enter)
+jit_publish(struct engine *en, struct translation *made, const struct x64 *x)
 {
     struct jit *j = en->jit;
     const struct region *r = j->region;
@@ -425,9 +425,7 @@ jit_publish(struct engine *en, struct translation *made, const struct x64 *x, bo
     }
     j->by_addr[j->n_by_addr] = t;
     __atomic_store_n(&j->n_by_addr, j->n_by_addr + 1, __ATOMIC_RELEASE);
-    if (enter) {
-        __atomic_store_n(&j->entries[t->pc / 2], (uint32_t)(t->code - j->code), __ATOMIC_RELEASE);
-    }
+    __atomic_store_n(&j->entries[t->pc / 2], (uint32_t)(t->code - j->code), __ATOMIC_RELEASE);
     j->stats.bytes += t->size;
     j->stats.insns += t->n_insns;
     if (j->show & SHOW_PERF) {

@@ -31,7 +31,7 @@ enum {
     X_IMUL = X_0F | 0xaf, X_MOVZX8 = X_0F | 0xb6, X_MOVZX16 = X_0F | 0xb7, X_MOVSX8 = X_0F | 0xbe, X_MOVSX16 = X_0F | 0xbf,
     X_CMOV = X_0F | 0x40, X_SETCC = X_0F | 0x90, X_BSR = X_0F | 0xbd, X_BSF = X_0F | 0xbc,
     X_LZCNT = X_P(0xf3) | X_0F | 0xbd, X_TZCNT = X_P(0xf3) | X_0F | 0xbc, X_POPCNT = X_P(0xf3) | X_0F | 0xb8,
-    X_CMPXCHG = X_0F | 0xb1, X_CMPXCHG8 = X_0F | 0xb0, X_XADD = X_0F | 0xc1, X_XADD8 = X_0F | 0xc0,
+    X_CMPXCHG = X_0F | 0xb1, X_XADD = X_0F | 0xc1,
 };
 /* The digit of 81 /n and of the shifts C1 /n, D3 /n. */
 enum { X_I_ADD, X_I_OR, X_I_ADC, X_I_SBB, X_I_AND, X_I_SUB, X_I_XOR, X_I_CMP };
