@@ -24,8 +24,8 @@
 #define HEAT_MASK ((1u << 14) - 1)
 
 /* The hart's shadow stack and what translated code finds at it. At the top lies an address that no return has. */
-static bool
-hart_prepare(struct engine *en, struct hart *h)
+bool
+adaptive_prepare(struct engine *en, struct hart *h)
 {
     struct jit *j = en->jit;
     char *p = mmap(NULL, SHADOW_BYTES + PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -40,6 +40,7 @@ hart_prepare(struct engine *en, struct hart *h)
     h->jit_code = j->code;
     h->guest_base = en->cfg.guest_base;
     h->jit_flags_of = j->flags_of;
+    h->jit_ecall = adaptive_ecall;
     h->jit_nan[IRF_S] = UINT64_C(0xffffffff7fc00000);
     h->jit_nan[IRF_D] = UINT64_C(0x7ff8000000000000);
     pthread_mutex_lock(&j->lock);
@@ -56,6 +57,7 @@ engine_hart_copied(struct hart *h)
     h->jit_sp_top = NULL;
     h->jit_next = NULL;
     h->jit_inside = 0;
+    h->inside = 0;
     h->interpret = 0;
 }
 
@@ -232,13 +234,42 @@ optimise(struct engine *en, struct hart *h, uint64_t pc)
     unlock(j);
 }
 
+/*
+ * A synced call-out: the owner executes what it can from here, and translated code goes on without all that coming in costs. What
+ * may block, or change code, happens outside as far as others can see: they may flush the cache meanwhile, trampolines excepted.
+ */
+uint32_t
+adaptive_ecall(struct hart *h)
+{
+    struct engine *en = h->engine;
+    const uint64_t pc = h->pc;
+    if (en->cfg.ecall_brief == NULL) {
+        return CALLOUT_ECALL;
+    }
+    if (!en->cfg.ecall_brief(h)) {
+        const uint64_t epoch = en->jit->epoch;
+        __atomic_store_n(&h->jit_inside, 0, __ATOMIC_RELEASE);
+        __atomic_store_n(&h->inside, 0, __ATOMIC_RELEASE);
+        const bool done = en->cfg.ecall(h);
+        __atomic_store_n(&h->inside, 1, __ATOMIC_RELAXED);
+        __atomic_exchange_n(&h->jit_inside, 1, __ATOMIC_SEQ_CST);
+        if (!done) {
+            return CALLOUT_ECALL;
+        }
+        if (atomic_load(&en->jit->flush_wanted) || en->jit->epoch != epoch) {
+            return CALLOUT_LEAVE;
+        }
+    }
+    return h->attention != 0 || h->pc == pc ? CALLOUT_LEAVE : CALLOUT_BACK;
+}
+
 void
 interp_adaptive(struct hart *h, int64_t budget)
 {
     struct engine *en = h->engine;
     struct jit *j = en->jit;
     uint32_t from = 0; /* the exit that we came out of, to be chained */
-    if (budget < INT64_MAX / 2 || (h->jit_sp_top == NULL && !hart_prepare(en, h))) {
+    if (budget < INT64_MAX / 2 || h->jit_sp_top == NULL) {
         if (en->cfg.guest_base == 0) { /* who counts gets the interpreter, and the one whose slots these are */
             interp_threaded_base0(h, budget);
         } else {
@@ -299,7 +330,7 @@ interp_adaptive(struct hart *h, int64_t budget)
         h->in_guest = GUEST_RUNNING;
         const struct jexit x = j->exits[from];
         go_out(en, h);
-        if (from != 0) {
+        if (from >= FIRST_EXIT) {
             h->pc = x.pc;
         }
         j->stats.exits[x.kind]++;

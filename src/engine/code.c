@@ -160,7 +160,7 @@ slots_forget(struct engine *en, uint64_t start, uint64_t end)
 static void
 code_give_back(struct engine *en)
 {
-    if (!en->left || atomic_load(&en->running) != 0) {
+    if (!en->left || engine_running(en) != 0) {
         return;
     }
     en->left = false;

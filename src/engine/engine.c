@@ -114,6 +114,20 @@ engine_after_fork(struct engine *en, struct hart *h)
     }
 }
 
+int
+engine_running(struct engine *en)
+{
+    int n = atomic_load(&en->running);
+    if (en->jit != NULL) {
+        pthread_mutex_lock(&en->jit->lock);
+        for (const struct hart *h = en->harts; h != NULL; h = h->jit_next) {
+            n += (int)__atomic_load_n(&h->inside, __ATOMIC_SEQ_CST);
+        }
+        pthread_mutex_unlock(&en->jit->lock);
+    }
+    return n;
+}
+
 static void
 run(struct engine *en, struct hart *h, int64_t budget)
 {
@@ -149,7 +163,12 @@ engine_run(struct engine *en, struct hart *h, int64_t budget)
     h->slots = en->slots;
     h->landing = &land;
     h->ip = NULL;
-    atomic_fetch_add(&en->running, 1);
+    land.counted = en->jit == NULL || (h->jit_sp_top == NULL && !adaptive_prepare(en, h));
+    if (land.counted) {
+        atomic_fetch_add(&en->running, 1);
+    } else {
+        __atomic_exchange_n(&h->inside, 1, __ATOMIC_SEQ_CST);
+    }
     fp_enter(h);
     land.budget = budget;
     land.hart = h;
@@ -173,7 +192,11 @@ engine_run(struct engine *en, struct hart *h, int64_t budget)
     en = h->engine;
     h->in_guest = GUEST_NOT;
     fp_leave(h);
-    atomic_fetch_sub_explicit(&en->running, 1, memory_order_relaxed);
+    if (land.counted) {
+        atomic_fetch_sub_explicit(&en->running, 1, memory_order_relaxed);
+    } else {
+        __atomic_store_n(&h->inside, 0, __ATOMIC_RELEASE);
+    }
     if (land.ex.kind == EXIT_FENCE_I) {
         h->pc += land.ex.addr;
         land.ex.addr = 0;

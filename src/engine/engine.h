@@ -47,6 +47,12 @@ struct engine_config {
         uint32_t show;       /* what to show of each translation: bits by engine_show_by_name(), ENGINE_PERF */
         int show_fd;         /* … and where */
     } tuning;
+    /*
+     * ENGINE_ADAPTIVE; both or none. Do the ecall at h->pc from inside of engine_run: everything but fflags is in memory, MXCSR is the
+     * guest's. True: it is done and pc has moved, or has not because it is to be executed again after h->attention. False: nothing
+     * has happened, engine_run is to return. ecall_brief is asked first: it does not block and calls nothing of the engine.
+     */
+    bool (*ecall_brief)(struct hart *h), (*ecall)(struct hart *h);
     /* The name of the guest's function at pc: its length, 0 if there is none. May be NULL. */
     size_t (*symbol)(void *arg, uint64_t pc, char *name, size_t size);
     void *symbol_arg;

@@ -51,11 +51,11 @@ struct engine {
     char *reserved;      /* own: the slots with a guard at each end, reserved_bytes */
     size_t reserved_bytes;
     bool left;           /* some page is PAGE_LEFT */
-    atomic_int running;  /* harts inside engine_run */
+    atomic_int running;  /* harts inside engine_run that are not in `harts`; see engine_running() */
     atomic_bool writing; /* a lock held for the writing of some slots; no fault happens under it */
     _Atomic uint64_t epoch; /* of the code's bytes and permissions */
     struct jit *jit;     /* own: the translator (jit.h); NULL with the interpreters */
-    struct hart *harts;  /* that have run translations; jit's lock */
+    struct hart *harts;  /* with a translator: all that run; jit's lock */
 };
 
 /* Where engine_run waits for an interpreter to end. */
@@ -63,6 +63,7 @@ struct landing {
     void *jb[5]; /* __builtin_setjmp */
     struct hart *hart;
     int64_t budget;
+    bool counted; /* in engine.running; else hart.inside says it */
     bool again; /* an interpreter asks to be started once more, from hart.pc with `budget` */
     struct engine_exit ex;
 };
@@ -88,6 +89,9 @@ slot_read(const struct slot *from)
     _mm_storeu_si128((__m128i *)(void *)&s, _mm_load_si128((const __m128i *)(const void *)from));
     return s;
 }
+
+/* How many harts are inside of engine_run, and not in the hands of the owner's ecall. */
+int engine_running(struct engine *en);
 
 /* code.c */
 int code_space_init(struct engine *en, struct err *e);
@@ -155,6 +159,8 @@ void interp_threaded(struct hart *h, int64_t budget);
 void interp_threaded_base0(struct hart *h, int64_t budget);
 void interp_adaptive(struct hart *h, int64_t budget);
 
+/* adaptive.c: a hart that has not run yet gets what translated code needs; false: there is no memory for it */
+bool adaptive_prepare(struct engine *en, struct hart *h);
 /* adaptive.c: after a jump out of it; and a fault in translated code */
 bool adaptive_landed(struct hart *h); /* true: guest code went away while it was read ahead; to be interpreted */
 bool adaptive_fault(struct hart *h, void *ucontext, uint64_t host_addr, bool *resume);

@@ -195,7 +195,14 @@ leave(struct front *fr, enum ir_exit kind)
     ir_emit(fr->ir, IR_EXIT, kind, 0, 0, 0, (int64_t)fr->pc);
     fr->ended = true;
 }
-#define ECALL() leave(fr, IRX_ECALL)
+
+static void
+system_call(struct front *fr)
+{
+    ir_emit(fr->ir, IR_ECALL, 0, 0, 0, 0, (int64_t)fr->pc);
+    fr->ended = true;
+}
+#define ECALL() system_call(fr)
 #define EBREAK() leave(fr, IRX_EBREAK)
 #define ILLEGAL() leave(fr, IRX_ILLEGAL)
 #define FENCE_I() leave(fr, IRX_FENCE_I)

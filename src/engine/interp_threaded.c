@@ -426,7 +426,7 @@ both(handler_fn *fn)
 static bool
 is_alone(const struct hart *h)
 {
-    return atomic_load(&h->engine->running) == 1;
+    return engine_running(h->engine) == 1;
 }
 
 static flow uncached(ARGS);

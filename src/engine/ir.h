@@ -43,7 +43,7 @@ enum ir_class {
     X(LR, INT, 1, 0) X(SC, INT, 2, 0) X(AMO, INT, 2, 0) X(CAS, INT, 3, 0) X(FENCE, NONE, 0, 0)          \
     X(PAUSE, NONE, 0, 0) X(SET, NONE, 1, 0) X(SETF, NONE, 1, 0)                                         \
     X(POLL, NONE, 0, 0) X(BR, NONE, 2, 0) X(JMP, NONE, 0, 0) X(JMPR, NONE, 1, 0) X(CALL, NONE, 0, 0) X(CALLR, NONE, 1, 0)   \
-    X(RET, NONE, 1, 0) X(EXIT, NONE, 0, 0)                                                              \
+    X(RET, NONE, 1, 0) X(ECALL, NONE, 0, 0) X(EXIT, NONE, 0, 0)                                                              \
     X(FADD, FP, 2, 0) X(FSUB, FP, 2, 0) X(FMUL, FP, 2, 0) X(FDIV, FP, 2, 0) X(FSQRT, FP, 1, 0)          \
     X(FMADD, FP, 3, 0) X(FMIN, FP, 2, 0) X(FMAX, FP, 2, 0) X(FEQ, INT, 2, 0) X(FLT, INT, 2, 0)          \
     X(FLE, INT, 2, 0) X(FLTQ, INT, 2, 0) X(FLEQ, INT, 2, 0) X(FSGNJ, FP, 2, 1) X(FSGNJN, FP, 2, 1)      \
@@ -66,7 +66,7 @@ enum { IRF_NEG_PRODUCT = 0x10, IRF_NEG_ADDEND = 0x20 };
 enum ir_fmt { IRF_S, IRF_D };
 enum ir_int { IRI_W = 1 << 1, IRI_WU = 2 << 1, IRI_L = 3 << 1, IRI_LU = 4 << 1, IRI_RTZ = 0x80, IRI_RDN = 0x10, IRI_RUP = 0x20 };
 /* aux of EXIT */
-enum ir_exit { IRX_ECALL, IRX_EBREAK, IRX_ILLEGAL, IRX_FENCE_I, IRX_INTERP };
+enum ir_exit { IRX_EBREAK, IRX_ILLEGAL, IRX_FENCE_I, IRX_INTERP };
 
 struct ir_ins {
     uint8_t op, aux;

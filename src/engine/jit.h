@@ -42,15 +42,16 @@ extern const struct regmap std_map;
 /* What a translation ends with, seen from the manager. The number of the exit is in eax. */
 enum jexit_kind {
     JX_INDIRECT, /* number 0 only: the target is in hart->pc */
+    JX_ECALL,    /* number 1 only: the owner is to do it; hart->pc is its address */
     JX_CHAIN,    /* go on at pc; the slot may be set to its translation */
     JX_HOT,      /* the block at pc has used up its count */
     JX_POLL,     /* attention; nothing of the instruction at pc has been done */
     JX_INTERP,   /* the interpreter executes the instruction at pc */
-    JX_ECALL,
     JX_EBREAK,
     JX_ILLEGAL,
     JX_FENCE_I,
 };
+#define FIRST_EXIT 2 /* with a place of its own in the code */
 struct jexit {
     uint64_t pc;
     uint64_t *slot;          /* JX_CHAIN: where the jump goes */
@@ -142,6 +143,7 @@ struct jit {
     uint32_t (*enter)(struct hart *h, const void *code);
     uint8_t *leave;            /* eax: number of the exit */
     uint8_t *indirect_exit;    /* rax: guest address */
+    uint8_t *callout;          /* called: the ecall at rax; comes back to what is behind it, or leaves */
     uint8_t *return_missed;    /* the same, and return addresses are forgotten */
 };
 
@@ -162,6 +164,10 @@ struct translation *jit_find(struct jit *j, uint64_t pc);
 
 /* lower.c. Holding the lock. NULL if there is no room (then a flush is due). */
 struct translation *jit_lower(struct engine *en, struct region *r);
+
+/* adaptive.c: the ecall at h->pc, called from translated code with all state in memory: where to go on. */
+enum callout { CALLOUT_BACK, CALLOUT_LEAVE, CALLOUT_ECALL }; /* behind the ecall; exit 0; exit 1 */
+uint32_t adaptive_ecall(struct hart *h);
 
 /* adaptive.c: everybody out of translated code, soon. Holding the lock. */
 void jit_kick(struct engine *en);

@@ -283,11 +283,10 @@ push_link(struct lower *l, uint64_t link)
     }
 }
 
-/* Behind a call that came back: the standard convention, and the address still on the shadow stack. */
+/* Behind a call, in the standard convention. */
 static void
 come_back(struct lower *l, uint64_t link)
 {
-    x_rm(&l->x, X_LEA, true, RSP, M(RSP, 8));
     struct rblock *b = block_at(l, link);
     if (b == NULL) {
         go_chain(l, link, false);
@@ -327,6 +326,7 @@ lower_control(struct lower *l, const struct ir_ins *i)
         shuffle_out(l);
         push_link(l, link);
         go_chain(l, (uint64_t)i->imm, true);
+        x_rm(x, X_LEA, true, RSP, M(RSP, 8)); /* the address is still on the shadow stack */
         come_back(l, link);
         break;
     case IR_CALLR:
@@ -338,6 +338,7 @@ lower_control(struct lower *l, const struct ir_ins *i)
         if (i->op == IR_CALLR) {
             push_link(l, link);
             go_indirect(l, true);
+            x_rm(x, X_LEA, true, RSP, M(RSP, 8));
             come_back(l, link);
         } else {
             go_indirect(l, false);
@@ -359,8 +360,14 @@ lower_control(struct lower *l, const struct ir_ins *i)
         x_b(x, 0xc3);
         break;
     }
+    case IR_ECALL:
+        shuffle_out(l);
+        x_mov_imm(x, RAX, pc);
+        x_land_at(x_call(x), l->j->callout - x->delta);
+        come_back(l, link);
+        break;
     case IR_EXIT: {
-        static const uint8_t kinds[] = {[IRX_ECALL] = JX_ECALL, [IRX_EBREAK] = JX_EBREAK, [IRX_ILLEGAL] = JX_ILLEGAL,
+        static const uint8_t kinds[] = {[IRX_EBREAK] = JX_EBREAK, [IRX_ILLEGAL] = JX_ILLEGAL,
                                         [IRX_FENCE_I] = JX_FENCE_I, [IRX_INTERP] = JX_INTERP};
         go_exit(l, (enum jexit_kind)kinds[i->aux], (uint64_t)i->imm);
         break;
@@ -522,6 +529,7 @@ lower_unit(struct lower *l)
         case IR_CALL:
         case IR_CALLR:
         case IR_RET:
+        case IR_ECALL:
         case IR_EXIT:
             lower_control(l, i);
             break;

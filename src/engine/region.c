@@ -142,7 +142,7 @@ edges_of(const struct region *r, const struct rblock *b)
         return link ? (struct edges){behind, 0} : (struct edges){0, to};
     case OP_jalr:
         return link ? (struct edges){behind, 0} : (struct edges){0, 0};
-    case OP_ILLEGAL: case OP_ecall: case OP_ebreak: case OP_fence_i:
+    case OP_ILLEGAL: case OP_ebreak: case OP_fence_i:
         return (struct edges){0, 0};
     default:
         return (struct edges){behind, 0};
@@ -160,11 +160,12 @@ index_of(const struct region *r, uint64_t pc)
     return -1;
 }
 
+/* Does control come back behind it, in the standard convention? */
 static bool
 is_call(const struct region *r, const struct rblock *b)
 {
     const struct insn *i = &r->insns[b->first + b->count - 1];
-    return (i->op == OP_jal || i->op == OP_jalr) && (i->rd == 1 || i->rd == 5);
+    return i->op == OP_ecall || ((i->op == OP_jal || i->op == OP_jalr) && (i->rd == 1 || i->rd == 5));
 }
 
 /* Order the blocks: after each the heaviest of its successors that has no place yet. Sets `taken` and `label`. */

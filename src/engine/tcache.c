@@ -35,6 +35,8 @@
 #define HEAT_BITS 14
 #define PAGE_BUCKETS (sizeof((struct jit *)NULL)->by_page / sizeof((struct jit *)NULL)->by_page[0])
 
+#define CALLEE_SAVED (1u << RBX | 1u << RBP | 0xf000u)
+
 static const uint8_t std_guests[] = {1, 2, 8, 9, 10, 11, 12, 13, 14, 15, 18};
 
 static void
@@ -59,6 +61,7 @@ trampolines(struct jit *j)
     j->leave = x_here(&x);
     std_homes(&x, true);
     x_rm(&x, X_STORE, true, RSP, M(RBP, HART(jit_sp)));
+    uint8_t *const out = x.p; /* all is in memory */
     x_rm(&x, X_MOV, true, RSP, M(RBP, HART(jit_host_sp)));
     for (unsigned k = sizeof saved; k-- > 0;) {
         x_pop(&x, saved[k]);
@@ -75,6 +78,31 @@ trampolines(struct jit *j)
     x_rm(&x, X_MOV, false, RCX, (struct mem){RCX, RAX, 1, 0});
     x_rm(&x, X_ADD, true, RCX, M(RBP, HART(jit_code)));
     x_rr(&x, 0xff, false, 4, RCX);
+    /* The monitor's stack is as `enter` left it, 8 bytes off a multiple of 16. */
+    j->callout = x_here(&x);
+    x_rm(&x, X_STORE, true, RAX, M(RBP, HART(pc)));
+    std_homes(&x, true);
+    x_rm(&x, X_STORE, true, RSP, M(RBP, HART(jit_sp)));
+    x_rm(&x, X_MOV, true, RSP, M(RBP, HART(jit_host_sp)));
+    x_rm(&x, X_LEA, true, RDI, M(RBP, -HART_BIAS));
+    x_ri(&x, X_I_SUB, true, RSP, 8);
+    x_call_mem(&x, M(RBP, HART(jit_ecall)));
+    x_rm(&x, X_MOV, true, RSP, M(RBP, HART(jit_sp)));
+    x_rr(&x, X_TEST, false, RAX, RAX);
+    uint8_t *const leaves = x_jcc(&x, CC_NE);
+    x_rr(&x, X_P(0x66) | X_0F | 0x76, false, XMM_ONES, XMM_ONES);
+    for (unsigned k = 0; k < sizeof std_guests; k++) {
+        const unsigned g = std_guests[k];
+        if ((1u << std_map.x[g] & CALLEE_SAVED) == 0) {
+            x_rm(&x, X_MOV, true, std_map.x[g], M(RBP, HART_X(g)));
+        }
+    }
+    x_b(&x, 0xc3);
+    x_land(&x, leaves);
+    x_ri(&x, X_I_ADD, true, RSP, 8);
+    x_rm(&x, X_STORE, true, RSP, M(RBP, HART(jit_sp)));
+    x_ri(&x, X_I_SUB, false, RAX, 1);
+    x_jmp_to(&x, out);
     j->enter = (uint32_t(*)(struct hart *, const void *))(uintptr_t)x_here(&x);
     for (unsigned k = 0; k < sizeof saved; k++) {
         x_push(&x, saved[k]);
@@ -218,6 +246,7 @@ jit_init(struct engine *en, struct err *e)
     if (r != 0) {
         return err_set(e, r, "make executable memory for translations");
     }
+    trampolines(j);
     j->ir->opts = j->opts;
     jit_flush(en);
     j->stats.flushes = 0;
@@ -279,16 +308,17 @@ jit_flush(struct engine *en)
     j->all = NULL;
     memset(j->by_page, 0, sizeof j->by_page);
     __atomic_store_n(&j->n_by_addr, 0, __ATOMIC_RELEASE);
-    if (j->top > j->floor && j->floor != NULL) {
-        const int r = views_map(j, j->code);
+    if (j->top > j->floor) {
+        const int r = views_map(j, j->floor); /* the trampolines stay: somebody may be on his way back to one */
         CHECK(r == 0);
+        j->top = j->floor;
     }
     madvise(j->data, DATA_BYTES, MADV_DONTNEED);
     j->data_top = j->data;
     j->data_end = j->data + DATA_BYTES / sizeof *j->data;
-    j->n_exits = 1; /* 0 is JX_INDIRECT */
+    j->n_exits = FIRST_EXIT;
+    j->exits[JX_ECALL] = (struct jexit){.kind = JX_ECALL};
     memset(j->heat, 0, sizeof *j->heat << HEAT_BITS);
-    trampolines(j);
     j->epoch++;
     j->stats.flushes++;
 }

@@ -275,6 +275,14 @@ x_jmp(struct x64 *x)
     return x->p - 4;
 }
 
+static inline uint8_t *
+x_call(struct x64 *x)
+{
+    x_b(x, 0xe8);
+    x_d(x, 0);
+    return x->p - 4;
+}
+
 static inline void
 x_land_at(uint8_t *disp, const uint8_t *to)
 {

@@ -46,6 +46,8 @@ struct hart {
     const void *jit_entries; /* as struct jit has them: at hand for translated code */
     void *jit_code;
     uint64_t guest_base;
+    uint32_t (*jit_ecall)(struct hart *h); /* what an ecall of translated code calls */
+    uint32_t inside;         /* inside of engine_run, and not in the owner's hands */
     uint32_t jit_inside;     /* in translated code, or at what a flush would take away */
     uint32_t interpret;      /* the next instruction is the interpreter's: in translated code it faulted */
     uint64_t jit_nan[2];     /* canonical: single, double */

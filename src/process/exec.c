@@ -469,6 +469,8 @@ exec_begin(struct task *t, const struct exec_start *s, struct err *e)
 {
     struct process *p = t->proc;
     struct engine_config cfg = {.kind = p->opt->engine, .guest_base = p->opt->guest_base, .tuning = p->opt->tuning};
+    cfg.ecall_brief = syscall_brief;
+    cfg.ecall = syscall_inside;
     cfg.tuning.show_fd = p->opt->log_fd;
     if (p->opt->tuning.show & ENGINE_PERF) {
         cfg.symbol_arg = symbols_new(cfg.guest_base); /* kept to the end: the engine is, too */

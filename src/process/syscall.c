@@ -33,12 +33,14 @@ static syscall_fn pass, pass_blocking, no_such_call;
 #define ARGS(...) \
     ARGS_PICK(__VA_ARGS__, ARGS_6, ARGS_5, ARGS_4, ARGS_3, ARGS_2, ARGS_1, )(__VA_ARGS__)
 
-#define ROW_DO(name)    #name, sys_##name, 0, SYSCALL_DO, false
-#define ROW_DOF(name)   #name, sys_##name, 0, SYSCALL_DO, true
-#define ROW_PASS(name)  #name, pass, SYS_##name, SYSCALL_PASS, false
-#define ROW_PASSF(name) #name, pass, SYS_##name, SYSCALL_PASS, true
-#define ROW_PASSB(name) #name, pass_blocking, SYS_##name, SYSCALL_PASSB, false
-#define ROW_NOSYS(name) #name, no_such_call, 0, SYSCALL_NOSYS, false
+#define ROW_DO(name)    #name, sys_##name, 0, SYSCALL_DO, SYSCALL_INSIDE, false
+#define ROW_DOQ(name)   #name, sys_##name, 0, SYSCALL_DO, SYSCALL_BRIEF, false
+#define ROW_DOH(name)   #name, sys_##name, 0, SYSCALL_DO, SYSCALL_OUTSIDE, false
+#define ROW_DOF(name)   #name, sys_##name, 0, SYSCALL_DO, SYSCALL_INSIDE, true
+#define ROW_PASS(name)  #name, pass, SYS_##name, SYSCALL_PASS, SYSCALL_INSIDE, false
+#define ROW_PASSF(name) #name, pass, SYS_##name, SYSCALL_PASS, SYSCALL_INSIDE, true
+#define ROW_PASSB(name) #name, pass_blocking, SYS_##name, SYSCALL_PASSB, SYSCALL_INSIDE, false
+#define ROW_NOSYS(name) #name, no_such_call, 0, SYSCALL_NOSYS, SYSCALL_INSIDE, false
 
 static const struct syscall_row rows[] = {
 #define SYS(nr, name, how, ...) [nr] = {ROW_##how(name), ARGS(__VA_ARGS__)},
@@ -134,4 +136,36 @@ syscall_execute(struct task *t)
     }
     t->hart.x[A0] = (uint64_t)ret;
     t->hart.pc += 4;
+}
+
+/* ---- from translated code ---- */
+
+static struct task *
+task_of(struct hart *h)
+{
+    return (struct task *)(void *)((char *)h - offsetof(struct task, hart));
+}
+
+bool
+syscall_brief(struct hart *h)
+{
+    struct task *t = task_of(h);
+    const struct syscall_row *row = syscall_find(h->x[17]);
+    if (row == NULL || row->where != SYSCALL_BRIEF || t->proc->opt->strace) {
+        return false;
+    }
+    h->x[10] = (uint64_t)row->fn(t, &h->x[10]);
+    h->pc += 4;
+    return true;
+}
+
+bool
+syscall_inside(struct hart *h)
+{
+    const struct syscall_row *row = syscall_find(h->x[17]);
+    if (row != NULL && row->where == SYSCALL_OUTSIDE) {
+        return false;
+    }
+    syscall_execute(task_of(h));
+    return true;
 }

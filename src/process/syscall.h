@@ -30,11 +30,15 @@ extern const uint8_t arg_classes[ARG_COUNT]; /* enum arg_class */
 
 enum syscall_how { SYSCALL_NOSYS, SYSCALL_DO, SYSCALL_PASS, SYSCALL_PASSB };
 
+/* Whence translated code may have it executed: see engine.h, ecall_brief and ecall. */
+enum syscall_where { SYSCALL_INSIDE, SYSCALL_BRIEF, SYSCALL_OUTSIDE };
+
 struct syscall_row {
     const char *name; /* NULL: no such number */
     syscall_fn *fn;   /* never NULL where name is not */
     int16_t host_nr;  /* SYSCALL_PASS, SYSCALL_PASSB */
     uint8_t how;      /* enum syscall_how */
+    uint8_t where;    /* enum syscall_where */
     bool makes_fd;    /* the result is a new descriptor */
     uint8_t nargs;
     uint8_t args[6]; /* enum arg_kind */
@@ -55,6 +59,10 @@ const struct syscall_row *syscall_find(uint64_t nr);
  * pc is behind the ecall; or, after -HOST_ERESTART, nothing has changed and the ecall is to be executed again.
  */
 void syscall_execute(struct task *t);
+
+/* The same from inside of engine_run, for the translator: engine.h, ecall_brief and ecall. */
+bool syscall_brief(struct hart *h);
+bool syscall_inside(struct hart *h);
 
 /* --strace: one line, after the call; `ret` as the guest gets it. Calls that do not return are shown before (done false). */
 void strace_call(struct task *t, const struct syscall_row *row, const uint64_t a[6], int64_t ret, bool done);
