@@ -75,6 +75,17 @@ ir_const(struct ir *ir, int64_t v)
 }
 
 ref
+ir_addr(struct ir *ir, uint64_t pc)
+{
+    for (ref r = ir->chain[IR_ADDR]; r != 0; r = ir->ins[r].prev) {
+        if (ir->ins[r].imm == (int64_t)pc) {
+            return r;
+        }
+    }
+    return append(ir, (struct ir_ins){.op = IR_ADDR, .imm = (int64_t)pc});
+}
+
+ref
 ir_get(struct ir *ir, unsigned g)
 {
     if (g == 0) {
@@ -235,6 +246,9 @@ simplify(struct ir *ir, struct ir_ins *i)
         if (kb && k == 0) {
             return i->a;
         }
+        if (kb && a->op == IR_ADDR) {
+            return ir_addr(ir, (uint64_t)a->imm + (uint64_t)k);
+        }
         if (kb && a->op == IR_ADD && ir_is_const(ir, a->b)) { /* (x + c) + k */
             const ref sum = ir_const(ir, (int64_t)((uint64_t)ir->ins[a->b].imm + (uint64_t)k));
             return ir_emit(ir, IR_ADD, 0, a->a, sum, 0, 0);
@@ -243,6 +257,9 @@ simplify(struct ir *ir, struct ir_ins *i)
     case IR_SUB:
         if (kb) {
             return ir_emit(ir, IR_ADD, 0, i->a, ir_const(ir, (int64_t)(0 - (uint64_t)k)), 0, 0);
+        }
+        if (a->op == IR_ADDR && ir->ins[i->b].op == IR_ADDR) {
+            return ir_const(ir, (int64_t)((uint64_t)a->imm - (uint64_t)ir->ins[i->b].imm));
         }
         if (i->a == i->b) {
             return ir_const(ir, 0);

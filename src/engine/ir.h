@@ -7,6 +7,9 @@
  * effects stand in program order. Guest registers are read by GET once an extended block and written by SET, in program
  * order, so between two guest instructions each guest register is where the region's map says (lower.h): a fault or a side
  * exit needs no other record of where they are.
+ *
+ * ADDR is a constant that the guest's pc went into: where the same code is mapped elsewhere it moves with the code. Nothing is derived
+ * from it here but other ADDRs and what is the same wherever the code is, so that a translation can be kept (record.h).
  */
 #ifndef DOPPEL_IR_H
 #define DOPPEL_IR_H
@@ -26,7 +29,7 @@ enum ir_class {
 
 /* name, class, operands, pure */
 #define IR_OPS(X)                                                                                       \
-    X(NOP, NONE, 0, 0) X(CONST, INT, 0, 1) X(GET, INT, 0, 0) X(GETF, FP, 0, 0)                          \
+    X(NOP, NONE, 0, 0) X(CONST, INT, 0, 1) X(ADDR, INT, 0, 1) X(GET, INT, 0, 0) X(GETF, FP, 0, 0)       \
     X(ADD, INT, 2, 1) X(SUB, INT, 2, 1) X(MUL, INT, 2, 1) X(AND, INT, 2, 1) X(OR, INT, 2, 1)            \
     X(XOR, INT, 2, 1) X(SLL, INT, 2, 1) X(SRL, INT, 2, 1) X(SRA, INT, 2, 1) X(ROR, INT, 2, 1)           \
     X(ROL, INT, 2, 1) X(ADDW, INT, 2, 1) X(SUBW, INT, 2, 1) X(MULW, INT, 2, 1) X(SLLW, INT, 2, 1)       \
@@ -73,7 +76,7 @@ struct ir_ins {
     ref a, b, c;
     uint16_t gi;   /* which guest instruction of the unit it belongs to */
     uint16_t prev; /* the last one of the same op before: for sharing */
-    int64_t imm;   /* CONST; displacement of LOAD and STORE; guest address of BR, JMP, CALL, EXIT */
+    int64_t imm;   /* CONST, ADDR; displacement of LOAD and STORE; guest address of BR, JMP, CALL, EXIT */
 };
 
 #define IR_LIMIT 3000
@@ -88,7 +91,7 @@ struct ir {
     struct ir_ins ins[IR_LIMIT];
 };
 
-enum { IROPT_FOLD = 1, IROPT_CSE = 2, IROPT_FUSE = 4, IROPT_DSE = 8, IROPT_REGIONS = 16, IROPT_ALL = 31 };
+enum { IROPT_FOLD = 1, IROPT_CSE = 2, IROPT_FUSE = 4, IROPT_DSE = 8, IROPT_REGIONS = 16, IROPT_PLACE = 32, IROPT_ALL = 63 };
 
 extern const char *const ir_names[IR_OP_COUNT];
 extern const uint8_t ir_class[IR_OP_COUNT], ir_args[IR_OP_COUNT], ir_pure[IR_OP_COUNT];
@@ -99,6 +102,7 @@ void ir_reset(struct ir *ir);
 /* Append; pure instructions are folded and shared. Returns the value. */
 ref ir_emit(struct ir *ir, enum ir_op op, unsigned aux, ref a, ref b, ref c, int64_t imm);
 ref ir_const(struct ir *ir, int64_t v);
+ref ir_addr(struct ir *ir, uint64_t pc);
 ref ir_get(struct ir *ir, unsigned g);
 void ir_set(struct ir *ir, unsigned g, ref v);
 ref ir_getf(struct ir *ir, unsigned g);
@@ -108,6 +112,13 @@ static inline bool
 ir_is_const(const struct ir *ir, ref r)
 {
     return ir->ins[r].op == IR_CONST;
+}
+
+/* Known as it is translated: lives nowhere until somebody needs it in a register. */
+static inline bool
+ir_is_known(const struct ir *ir, ref r)
+{
+    return ir->ins[r].op == IR_CONST || ir->ins[r].op == IR_ADDR;
 }
 
 /* Room for one more guest instruction? */

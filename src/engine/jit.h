@@ -24,6 +24,9 @@
 #include <pthread.h>
 #include <sys/types.h>
 
+#define EXITS_MAX (1u << 20)
+#define JIT_FIXED_BYTES 4096 /* of trampolines, in front of all code */
+#define RELOCS_MAX 8192 /* of one translation */
 #define HART_BIAS 128 /* x0..x31 are then within one byte of displacement */
 #define HART(field) ((int)offsetof(struct hart, field) - HART_BIAS)
 #define HART_X(g) ((int)(8 * (g)) - HART_BIAS)
@@ -65,7 +68,7 @@ struct fault_point {
     int32_t delta; /* guest address, from the translation's pc */
 };
 
-/* One piece of generated code: a block (tier 1) or a region (tier 2). */
+/* One piece of generated code: a block (tier 1) or a region (tier 2). What it points to, but for code and data, is behind it. */
 struct translation {
     uint64_t pc;
     uint8_t *code; /* as executed */
@@ -76,12 +79,14 @@ struct translation {
     struct fault_point *faults;      /* by offset */
     const struct regmap *map;
     uint32_t *counter;               /* tier 1: counts down */
+    uint64_t *data;                  /* its slots and its counter, side by side: the counter first */
+    uint32_t first_exit, n_exits, n_data;
     uint32_t incoming;               /* exits chained to here */
     uint64_t lo, hi;                 /* guest bytes that it was made from, as one range */
     uint64_t hash;                   /* of the guest bytes */
     uint32_t n_spans;
     struct span { uint64_t start, end; } *spans; /* what exactly */
-    struct on_page { struct translation *t; uint64_t page; struct on_page *next; } *pages; /* own: one for each page of a span */
+    struct on_page { struct translation *t; uint64_t page; struct on_page *next; } *pages; /* one for each page of a span */
     struct translation *next;        /* of all */
 };
 
@@ -130,7 +135,9 @@ struct jit {
     uint64_t epoch;            /* raised when something was forgotten: return addresses then count no more */
     atomic_bool flush_wanted;
     bool no_room;              /* why jit_lower() gave up: the cache is full */
-    struct region *region;     /* scratch of who holds the lock */
+    struct region *region;     /* scratch of who holds the lock, and so are */
+    uint32_t *relocs;          /* RELOCS_MAX of them, and */
+    void *record;              /* RECORD_MAX bytes */
     struct ir *ir;
     struct jit_stats stats;
     unsigned opts, hot1, hot2; /* --opt, thresholds */
@@ -151,7 +158,12 @@ struct jit {
 int jit_init(struct engine *en, struct err *e);
 void jit_fini(struct engine *en);
 struct translation *jit_begin(struct jit *j, struct x64 *x); /* room for code; NULL: the cache is full */
-struct translation *jit_publish(struct engine *en, struct translation *t, const struct x64 *x);
+/*
+ * Copies what jit_begin() gave, and what that points to: complete but for what a published one has. epoch: of the code, before the bytes
+ * that it was made from were read. NULL without memory, or if they have changed.
+ */
+struct translation *jit_publish(struct engine *en, const struct translation *made, const struct x64 *x, uint64_t epoch);
+uint64_t jit_region_hash(const struct region *r); /* of the guest bytes */
 uint32_t jit_exit_new(struct jit *j, enum jexit_kind kind, uint64_t pc); /* UINT32_MAX: full */
 uint64_t *jit_data_new(struct jit *j, uint64_t v);                       /* NULL: full */
 void jit_chain(struct jit *j, uint32_t exit, struct translation *to);

@@ -2,6 +2,9 @@
  * lower.c - IR to x86-64: control flow and exits; lower_int.c and lower_fp.c have the operations, lower_regs.c the registers
  */
 #include "engine/lower.h"
+#include "engine/record.h"
+
+#include "base/check.h"
 
 #include <string.h>
 
@@ -118,8 +121,8 @@ shuffle_in(struct lower *l)
 static void
 leave(struct lower *l, uint32_t exit)
 {
-    x_mov_imm(&l->x, RAX, exit);
-    x_land_at(x_jmp(&l->x), l->j->leave - l->x.delta);
+    x_mov_exit(&l->x, exit);
+    x_jmp_fixed(&l->x, l->j->leave);
 }
 
 static void
@@ -275,10 +278,9 @@ static void
 push_link(struct lower *l, uint64_t link)
 {
     if (link <= INT32_MAX) {
-        x_b(&l->x, 0x68);
-        x_d(&l->x, (uint32_t)link);
+        x_push_guest(&l->x, link);
     } else {
-        x_mov_imm(&l->x, RCX, link);
+        x_mov_guest(&l->x, RCX, link);
         x_push(&l->x, RCX);
     }
 }
@@ -394,10 +396,10 @@ lower_stub(struct lower *l, const struct stub *s)
     case STUB_RETURN:
         x_mov(x, RAX, s->arg);
         x_ri(x, X_I_AND, true, RAX, -2);
-        x_land_at(x_jmp(x), l->j->return_missed - x->delta);
+        x_jmp_fixed(x, l->j->return_missed);
         break;
     case STUB_INDIRECT:
-        x_land_at(x_jmp(x), l->j->indirect_exit - x->delta);
+        x_jmp_fixed(x, l->j->indirect_exit);
         break;
     case STUB_NAN:
         fp_load_reg(l, s->arg, M(RBP, HART(jit_nan) + 8 * s->fmt));
@@ -419,7 +421,7 @@ analyse(struct lower *l)
         struct ir_ins *i = &ir->ins[k];
         if (i->op == IR_SET) {
             /* A value made in its home needs no other place: it is dropped only where that saves a store or a constant. */
-            if (x_dead >> i->aux & 1 && (ir->opts & IROPT_DSE) && (l->map->x[i->aux] == NO_REG || ir_is_const(ir, i->a))) {
+            if (x_dead >> i->aux & 1 && (ir->opts & IROPT_DSE) && (l->map->x[i->aux] == NO_REG || ir_is_known(ir, i->a))) {
                 i->op = IR_NOP;
                 l->j->stats.dead++;
                 continue;
@@ -460,7 +462,7 @@ analyse(struct lower *l)
         const struct ir_ins *i = &ir->ins[k];
         if (i->op == IR_SET || i->op == IR_SETF) {
             const ref v = i->a;
-            if (v > pending && l->set_at[v] == 0 && !ir_is_const(ir, v)) {
+            if (v > pending && l->set_at[v] == 0 && !ir_is_known(ir, v)) {
                 l->set_at[v] = (uint16_t)k;
             }
             pending = (uint16_t)k; /* what was made before this SET must not be put into a home any more */
@@ -487,7 +489,7 @@ lower_unit(struct lower *l)
         const struct ir_ins *i = &ir->ins[k];
         l->i = k;
         l->lock = l->flock = 0;
-        if ((l->j->show & SHOW_ASM) && i->op != IR_NOP && i->op != IR_CONST) {
+        if ((l->j->show & SHOW_ASM) && i->op != IR_NOP && !ir_is_known(l->ir, (ref)k)) {
             show_mark(i->gi, (uint32_t)(x_here(&l->x) - l->start));
         }
         if (!x_room(&l->x, 1024)) {
@@ -497,6 +499,7 @@ lower_unit(struct lower *l)
         switch (i->op) {
         case IR_NOP:
         case IR_CONST:
+        case IR_ADDR:
             break;
         case IR_GET:
             if (l->uses[k] == 0) {
@@ -576,6 +579,61 @@ lower_blocks(struct lower *l)
     lower_unit(l);
 }
 
+/* As if the region's code were so far away. */
+static void
+region_move(struct region *r, uint64_t by)
+{
+    r->pc += by;
+    for (unsigned b = 0; b < r->n_blocks; b++) {
+        r->blocks[b].pc += by;
+    }
+    for (unsigned k = 0; k < r->n_insns; k++) {
+        r->pcs[k] += by;
+    }
+}
+
+/* --opt=-place: a distance that leaves an address as short as it was. */
+static uint64_t
+elsewhere(const struct jit *j, const struct region *r)
+{
+    const uint64_t far = UINT64_C(0x1234560000);
+    return j->opts & IROPT_PLACE ? 0 : r->pc < UINT64_C(1) << 30 ? 0x1230000 : r->pc < GUEST_TOP / 2 ? far : 0 - far;
+}
+
+/* What has been emitted becomes a translation. moved: it was made for so far away, and is brought to its place. */
+static struct translation *
+finish(struct lower *l, struct translation *made, uint64_t moved)
+{
+    struct jit *j = l->j;
+    struct region *r = l->r;
+    struct span spans[REGION_BLOCKS];
+    made->n_faults = l->n_faults;
+    made->n_insns = r->n_insns;
+    made->faults = l->faults;
+    made->map = l->map;
+    made->n_exits = j->n_exits - made->first_exit;
+    made->n_data = (uint32_t)(j->data_top - made->data);
+    made->spans = spans;
+    made->n_spans = r->n_blocks;
+    for (unsigned b = 0; b < r->n_blocks; b++) {
+        const unsigned end = r->blocks[b].first + r->blocks[b].count - 1;
+        spans[b] = (struct span){r->blocks[b].pc, r->pcs[end] + r->insns[end].len};
+    }
+    made->hash = jit_region_hash(r);
+    if (moved == 0) {
+        return jit_publish(l->en, made, &l->x, r->epoch);
+    }
+    region_move(r, 0 - moved);
+    struct record *rec = j->record;
+    if (record_make(l->en, r, made, &l->x, rec, RECORD_MAX) == 0) {
+        return NULL;
+    }
+    rec->check = record_check(rec);
+    CHECK(record_is_sound(rec, RECORD_MAX));
+    j->top += 48; /* it was here */
+    return record_fits(l->en, rec, r->pc) ? record_load(l->en, rec, r->pc, r->epoch) : NULL;
+}
+
 struct translation *
 jit_lower(struct engine *en, struct region *r)
 {
@@ -589,6 +647,8 @@ jit_lower(struct engine *en, struct region *r)
     l->full = false;
     l->n_fix = l->n_stubs = l->n_faults = 0;
     l->map = r->tier == 1 ? &std_map : &r->map;
+    const uint64_t moved = elsewhere(j, r);
+    region_move(r, moved);
     l->temps = 0xffffu & ~(1u << RSP | 1u << RBP);
     l->ftemps = 0xffffu & ~(1u << XMM_ONES);
     for (int g = 0; g < 32; g++) {
@@ -605,8 +665,8 @@ jit_lower(struct engine *en, struct region *r)
         j->no_room = true;
         return NULL;
     }
-    const unsigned exits = j->n_exits;
-    uint64_t *const data = j->data_top;
+    const unsigned exits = t->first_exit = j->n_exits;
+    uint64_t *const data = t->data = j->data_top;
     l->start = t->code = x_here(&l->x);
     t->pc = r->pc;
     t->tier = (uint8_t)r->tier;
@@ -643,12 +703,15 @@ jit_lower(struct engine *en, struct region *r)
     if (l->full) {
         goto full;
     }
-    t->n_faults = l->n_faults;
-    t->n_insns = r->n_insns;
-    t->faults = l->faults; /* jit_publish() copies */
-    t->map = l->map;
-    t = jit_publish(en, t, &l->x);
+    t = finish(l, t, moved);
     if (t != NULL) {
+        j->stats.bytes += t->size;
+        j->stats.insns += t->n_insns;
+        if (t->tier == 1) {
+            j->stats.blocks++;
+        } else {
+            j->stats.regions++;
+        }
         if (j->show & SHOW_ASM) {
             show_asm(en, r, t);
         }

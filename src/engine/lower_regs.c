@@ -60,7 +60,7 @@ save(struct lower *l, bool fp, int reg)
     ref *regs = fp ? l->freg : l->reg;
     const ref r = regs[reg];
     struct mem m;
-    if (!needed(l, r) || ir_is_const(l->ir, r) || find_mem(l, r, &m)) {
+    if (!needed(l, r) || ir_is_known(l->ir, r) || find_mem(l, r, &m)) {
         return;
     }
     for (int k = 0; k < 16; k++) {
@@ -148,6 +148,18 @@ temp_fp(struct lower *l)
     return take(l, true);
 }
 
+/* A constant into a host register; flags stay as they are. */
+static void
+make_known(struct lower *l, int reg, ref r)
+{
+    const struct ir_ins *i = &l->ir->ins[r];
+    if (i->op == IR_ADDR) {
+        x_mov_guest(&l->x, reg, (uint64_t)i->imm);
+    } else {
+        x_mov_imm(&l->x, reg, (uint64_t)i->imm);
+    }
+}
+
 int
 use_int(struct lower *l, ref r)
 {
@@ -162,8 +174,8 @@ use_int(struct lower *l, ref r)
             return k;
         }
         k = take(l, false);
-        if (i->op == IR_CONST) {
-            x_mov_imm(&l->x, k, (uint64_t)i->imm);
+        if (ir_is_known(l->ir, r)) {
+            make_known(l, k, r);
         } else if (find_mem(l, r, &m)) {
             x_rm(&l->x, X_MOV, true, k, m);
         } else {
@@ -184,8 +196,8 @@ put_int(struct lower *l, int reg, ref r)
         x_mov(&l->x, reg, k);
     } else if (ir_class[l->ir->ins[r].op] == IRC_FP) {
         fp_to_int(l, reg, use_fp(l, r));
-    } else if (ir_is_const(l->ir, r)) {
-        x_mov_imm(&l->x, reg, (uint64_t)l->ir->ins[r].imm);
+    } else if (ir_is_known(l->ir, r)) {
+        make_known(l, reg, r);
     } else if (find_mem(l, r, &m)) {
         x_rm(&l->x, X_MOV, true, reg, m);
     } else {
@@ -278,7 +290,7 @@ made_fp(struct lower *l, int reg)
 bool
 memory_operand(struct lower *l, ref r, struct mem *m)
 {
-    return find(l->reg, r) == NO_REG && !live_after(l, r) && ir_class[l->ir->ins[r].op] == IRC_INT && !ir_is_const(l->ir, r) &&
+    return find(l->reg, r) == NO_REG && !live_after(l, r) && ir_class[l->ir->ins[r].op] == IRC_INT && !ir_is_known(l->ir, r) &&
            find_mem(l, r, m);
 }
 
@@ -308,8 +320,8 @@ lower_set(struct lower *l, const struct ir_ins *i, bool fp)
             }
         } else if (k != NO_REG) {
             x_mov(&l->x, h, k);
-        } else if (ir_is_const(l->ir, v)) {
-            x_mov_imm(&l->x, h, (uint64_t)l->ir->ins[v].imm);
+        } else if (ir_is_known(l->ir, v)) {
+            make_known(l, h, v);
         } else if (find_mem(l, v, &m)) {
             x_rm(&l->x, X_MOV, true, h, m);
         } else {

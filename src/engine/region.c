@@ -253,7 +253,7 @@ assign(struct engine *en, struct region *r, const uint64_t *pcs, const uint32_t 
             const ref args[3] = {o->a, o->b, o->c};
             for (unsigned a = 0; a < ir_args[o->op] && !set; a++) {
                 const ref v = args[a];
-                (ir_class[ir->ins[v].op] == IRC_FP ? f : x)[owner[v]] += ir_is_const(ir, v) ? 0 : w;
+                (ir_class[ir->ins[v].op] == IRC_FP ? f : x)[owner[v]] += ir_is_known(ir, v) ? 0 : w;
             }
             if (set) {
                 (o->op == IR_SETF ? f : x)[o->aux] += w;

@@ -112,7 +112,7 @@ ir_line(const struct engine *en, const struct ir *ir, unsigned k)
     }
     const ref args[3] = {i->a, i->b, i->c};
     for (unsigned a = 0; a < ir_args[i->op]; a++) {
-        if (ir_is_const(ir, args[a])) {
+        if (ir_is_known(ir, args[a])) {
             n += snprintf(text + n, sizeof text - (size_t)n, " %#llx", (unsigned long long)ir->ins[args[a]].imm);
         } else {
             n += snprintf(text + n, sizeof text - (size_t)n, " %%%u", args[a]);
@@ -129,7 +129,7 @@ show_ir(const struct engine *en, const struct region *r, const struct ir *ir)
 {
     unsigned gi = REGION_INSNS;
     for (unsigned k = 1; k < ir->n; k++) {
-        if (ir->ins[k].op == IR_NOP || ir->ins[k].op == IR_CONST) {
+        if (ir->ins[k].op == IR_NOP || ir_is_known(ir, (ref)k)) {
             continue;
         }
         if (ir->ins[k].gi != gi) {

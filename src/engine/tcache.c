@@ -13,7 +13,7 @@
  *
  * Threads: everything but jit_find() and jit_translation_at() holds jit->lock.
  */
-#include "engine/jit.h"
+#include "engine/record.h"
 
 #include "base/check.h"
 #include "engine/fp_ops.h"
@@ -29,7 +29,6 @@
 
 #define PAGE 4096
 #define DATA_BYTES (UINT64_C(16) << 20)
-#define EXITS_MAX (1u << 20)
 #define TRANSLATIONS_MAX (1u << 18)
 #define ENTRIES_BYTES (GUEST_TOP * 2)
 #define HEAT_BITS 14
@@ -53,7 +52,7 @@ static void
 trampolines(struct jit *j)
 {
     static const int8_t saved[] = {RBX, RBP, R12, R13, R14, R15};
-    struct x64 x = {j->write, j->write + PAGE, j->code - j->write};
+    struct x64 x = {.p = j->write, .end = j->write + JIT_FIXED_BYTES, .delta = j->code - j->write};
     /* 0: an empty entry. rax: the guest address. */
     j->indirect_exit = x_here(&x);
     x_rm(&x, X_STORE, true, RAX, M(RBP, HART(pc)));
@@ -114,7 +113,7 @@ trampolines(struct jit *j)
     x_rr(&x, X_P(0x66) | X_0F | 0x76, false, XMM_ONES, XMM_ONES);
     std_homes(&x, false);
     x_rr(&x, 0xff, false, 4, RAX);
-    j->top = j->floor = j->code + PAGE;
+    j->top = j->floor = j->code + JIT_FIXED_BYTES;
 }
 
 static int
@@ -165,7 +164,7 @@ host_features(struct jit *j, unsigned level)
 static const struct {
     const char *name;
     uint32_t bit;
-} opt_names[] = {{"fold", IROPT_FOLD}, {"cse", IROPT_CSE}, {"fuse", IROPT_FUSE}, {"dse", IROPT_DSE}, {"regions", IROPT_REGIONS}};
+} opt_names[] = {{"fold", IROPT_FOLD}, {"cse", IROPT_CSE}, {"fuse", IROPT_FUSE}, {"dse", IROPT_DSE}, {"regions", IROPT_REGIONS}, {"place", IROPT_PLACE}};
 
 uint32_t
 engine_opt_by_name(const char *name, size_t len)
@@ -234,8 +233,10 @@ jit_init(struct engine *en, struct err *e)
     j->heat = reserve(sizeof *j->heat << HEAT_BITS, PROT_READ | PROT_WRITE);
     j->region = reserve(sizeof *j->region, PROT_READ | PROT_WRITE);
     j->ir = reserve(sizeof *j->ir, PROT_READ | PROT_WRITE);
+    j->relocs = reserve(RELOCS_MAX * sizeof *j->relocs, PROT_READ | PROT_WRITE);
+    j->record = reserve(RECORD_MAX, PROT_READ | PROT_WRITE);
     if (j->code == NULL || j->write == NULL || j->exits == NULL || j->by_addr == NULL || j->entries == NULL || j->heat == NULL ||
-        j->region == NULL || j->ir == NULL) {
+        j->region == NULL || j->ir == NULL || j->relocs == NULL || j->record == NULL) {
         return err_set(e, -ENOMEM, "reserve address space for translations (is ulimit -v set?)");
     }
     j->data = (uint64_t *)(void *)(j->code + j->size);
@@ -270,6 +271,8 @@ jit_fini(struct engine *en)
         munmap(j->heat, sizeof *j->heat << HEAT_BITS);
         munmap(j->region, sizeof *j->region);
         munmap(j->ir, sizeof *j->ir);
+        munmap(j->relocs, RELOCS_MAX * sizeof *j->relocs);
+        munmap(j->record, RECORD_MAX);
     }
     free(j);
     en->jit = NULL;
@@ -283,16 +286,6 @@ jit_entries_map(struct engine *en, uint64_t start, uint64_t end)
     return mprotect((char *)j->entries + from, to - from, PROT_READ | PROT_WRITE) == 0 ? 0 : -errno;
 }
 
-static void
-translation_free(struct translation *t)
-{
-    free(t->faults);
-    free(t->spans);
-    free(t->pages);
-    free((void *)(uintptr_t)(t->map == &std_map ? NULL : t->map));
-    free(t);
-}
-
 /* Start afresh. Nobody is in translated code. */
 void
 jit_flush(struct engine *en)
@@ -303,7 +296,7 @@ jit_flush(struct engine *en)
         j->entries[t->pc / 2] = 0;
     }
     for (uint32_t k = 0; k < j->n_by_addr; k++) {
-        translation_free(j->by_addr[k]);
+        free(j->by_addr[k]);
     }
     j->all = NULL;
     memset(j->by_page, 0, sizeof j->by_page);
@@ -335,6 +328,10 @@ jit_begin(struct jit *j, struct x64 *x)
     x->delta = j->code - j->write;
     x->p = at - x->delta;
     x->end = j->write + j->size;
+    x->start = x->p;
+    x->relocs = j->relocs;
+    x->n_relocs = 0;
+    x->max_relocs = RELOCS_MAX;
     return &made;
 }
 
@@ -382,8 +379,8 @@ hash_now(const struct engine *en, const struct translation *t)
 }
 
 /* What they were when they were decoded. */
-static uint64_t
-hash_then(const struct region *r)
+uint64_t
+jit_region_hash(const struct region *r)
 {
     uint64_t h = HASH_START;
     for (unsigned b = 0; b < r->n_blocks; b++) {
@@ -395,85 +392,79 @@ hash_then(const struct region *r)
     return h;
 }
 
+static size_t
+pages_of(const struct translation *t, struct on_page *out, struct translation *self)
+{
+    size_t n = 0;
+    uint64_t last = UINT64_MAX;
+    for (uint32_t s = 0; s < t->n_spans; s++) {
+        for (uint64_t p = t->spans[s].start / PAGE; p <= (t->spans[s].end - 1) / PAGE; p++) {
+            if (p == last) {
+                continue;
+            }
+            if (out != NULL) {
+                out[n] = (struct on_page){.t = self, .page = p};
+            }
+            n++;
+            last = p;
+        }
+    }
+    return n;
+}
+
 struct translation *
-jit_publish(struct engine *en, struct translation *made, const struct x64 *x)
+jit_publish(struct engine *en, const struct translation *made, const struct x64 *x, uint64_t epoch)
 {
     struct jit *j = en->jit;
-    const struct region *r = j->region;
-    struct translation *t = malloc(sizeof *t);
-    struct fault_point *faults = malloc((made->n_faults + 1) * sizeof *faults);
-    struct span *spans = malloc((r->n_blocks + 1) * sizeof *spans);
-    struct regmap *map = made->map == &std_map ? NULL : malloc(sizeof *map);
-    size_t n_pages = 0;
-    for (unsigned b = 0; b < r->n_blocks; b++) {
-        const unsigned end = r->blocks[b].first + r->blocks[b].count - 1;
-        n_pages += (r->pcs[end] + r->insns[end].len - 1) / PAGE - r->blocks[b].pc / PAGE + 1;
-    }
-    struct on_page *pages = malloc(n_pages * sizeof *pages);
-    if (t == NULL || faults == NULL || spans == NULL || pages == NULL || (map == NULL && made->map != &std_map)) {
-        goto fail;
+    const size_t n_pages = pages_of(made, NULL, NULL), pages = n_pages * sizeof *made->pages,
+                 spans = made->n_spans * sizeof *made->spans, map = made->map == &std_map ? 0 : sizeof *made->map,
+                 faults = made->n_faults * sizeof *made->faults;
+    struct translation *t = malloc(sizeof *t + pages + spans + faults + map);
+    if (t == NULL) {
+        return NULL;
     }
     *t = *made;
-    memcpy(faults, made->faults, made->n_faults * sizeof *faults);
-    t->faults = faults;
-    t->spans = spans;
-    t->pages = pages;
-    n_pages = 0;
+    t->pages = (struct on_page *)(t + 1);
+    t->spans = (struct span *)((char *)t->pages + pages);
+    t->faults = (struct fault_point *)((char *)t->spans + spans);
+    memcpy(t->spans, made->spans, spans);
+    memcpy(t->faults, made->faults, faults);
+    if (map != 0) {
+        t->map = memcpy((char *)t->faults + faults, made->map, map);
+    }
+    pages_of(made, t->pages, t);
     t->lo = UINT64_MAX;
-    for (unsigned b = 0; b < r->n_blocks; b++) {
-        const unsigned end = r->blocks[b].first + r->blocks[b].count - 1;
-        const struct span s = {r->blocks[b].pc, r->pcs[end] + r->insns[end].len};
-        spans[t->n_spans++] = s;
-        t->lo = s.start < t->lo ? s.start : t->lo;
-        t->hi = s.end > t->hi ? s.end : t->hi;
-        for (uint64_t p = s.start / PAGE; p <= (s.end - 1) / PAGE; p++) {
-            if (n_pages == 0 || pages[n_pages - 1].page != p) {
-                pages[n_pages++] = (struct on_page){.t = t, .page = p};
-            }
-            if ((en->page_flags[p] & PAGE_TRANSLATED) == 0) {
-                __atomic_fetch_or(&en->page_flags[p], PAGE_TRANSLATED | PAGE_DECODED, __ATOMIC_RELAXED);
-            }
+    for (uint32_t s = 0; s < t->n_spans; s++) {
+        t->lo = t->spans[s].start < t->lo ? t->spans[s].start : t->lo;
+        t->hi = t->spans[s].end > t->hi ? t->spans[s].end : t->hi;
+    }
+    for (size_t k = 0; k < n_pages; k++) {
+        uint8_t *const flags = &en->page_flags[t->pages[k].page];
+        if ((*flags & PAGE_TRANSLATED) == 0) {
+            __atomic_fetch_or(flags, PAGE_TRANSLATED | PAGE_DECODED, __ATOMIC_RELAXED);
         }
     }
     /* Whoever changed code meanwhile has raised the epoch before he looked whether there are translations to forget. */
-    if (code_epoch(en) != r->epoch) {
-        goto fail;
+    if (code_epoch(en) != epoch) {
+        free(t);
+        return NULL;
     }
-    if (map != NULL) {
-        *map = *made->map;
-        t->map = map;
-    }
-    t->hash = hash_then(r);
     t->size = (uint32_t)(x_here(x) - t->code);
     j->top = x_here(x);
     t->next = j->all;
     j->all = t;
     for (size_t k = 0; k < n_pages; k++) {
-        struct on_page **bucket = &j->by_page[pages[k].page % PAGE_BUCKETS];
-        pages[k].next = *bucket;
-        *bucket = &pages[k];
+        struct on_page **bucket = &j->by_page[t->pages[k].page % PAGE_BUCKETS];
+        t->pages[k].next = *bucket;
+        *bucket = &t->pages[k];
     }
     j->by_addr[j->n_by_addr] = t;
     __atomic_store_n(&j->n_by_addr, j->n_by_addr + 1, __ATOMIC_RELEASE);
     __atomic_store_n(&j->entries[t->pc / 2], (uint32_t)(t->code - j->code), __ATOMIC_RELEASE);
-    j->stats.bytes += t->size;
-    j->stats.insns += t->n_insns;
     if (j->show & SHOW_PERF) {
         show_perf(en, t);
     }
-    if (t->tier == 1) {
-        j->stats.blocks++;
-    } else {
-        j->stats.regions++;
-    }
     return t;
-fail:
-    free(t);
-    free(faults);
-    free(spans);
-    free(pages);
-    free(map);
-    return NULL;
 }
 
 void

@@ -39,9 +39,24 @@ enum { X_ROL, X_ROR, X_SHL = 4, X_SHR = 5, X_SAR = 7 };
 /* F7 /n */
 enum { X_NOT = 2, X_NEG = 3, X_MULU = 4, X_IMULS = 5, X_DIVU = 6, X_IDIV = 7 };
 
+/*
+ * What in the code depends on where it is, on the process or on the guest's addresses: written by the functions for it alone, which
+ * note the place, so that a copy can be made to run elsewhere (record.h). A note is kind + 8 * offset.
+ */
+enum x_reloc {
+    X_TO_DATA,  /* displacement of 32 bits to a word of the translator's data */
+    X_TO_FIXED, /* … to the trampolines */
+    X_EXIT,     /* 32 bits: the number of an exit */
+    X_GUEST32,  /* 32 bits: a guest address below 2^31 */
+    X_GUEST64,
+};
+
 struct x64 {
     uint8_t *p, *end;
     ptrdiff_t delta;
+    uint32_t *relocs; /* into: max_relocs of them; NULL: nobody asks */
+    uint8_t *start;   /* offsets count from here */
+    unsigned n_relocs, max_relocs; /* n > max: there was no room for all */
 };
 
 /* A memory operand. index NO_REG: none. base NO_REG: relative to rip, disp is the target in the executable view. */
@@ -86,6 +101,18 @@ x_q(struct x64 *x, uint64_t v)
     x->p += 8;
 }
 
+/* What is written next is such a thing. */
+static inline void
+x_note(struct x64 *x, enum x_reloc kind)
+{
+    if (x->relocs != NULL) {
+        if (x->n_relocs < x->max_relocs) {
+            x->relocs[x->n_relocs] = (uint32_t)(x->p - x->start) << 3 | kind;
+        }
+        x->n_relocs++;
+    }
+}
+
 /* Prefix, REX, map and opcode byte. r, index, b: register numbers of the three REX bits. byte_regs: spl… need a REX. */
 static inline void
 x_head(struct x64 *x, unsigned op, bool w, int r, int index, int b, bool byte_regs)
@@ -116,6 +143,7 @@ x_modrm_mem(struct x64 *x, int r, struct mem m, unsigned tail)
     const unsigned reg = (unsigned)(r & 7) << 3;
     if (m.base == NO_REG) {
         x_b(x, reg | 5);
+        x_note(x, X_TO_DATA);
         x_d(x, (uint32_t)(m.disp - (int64_t)(intptr_t)(x->p + 4 + tail + x->delta)));
         return;
     }
@@ -242,6 +270,29 @@ x_mov_imm(struct x64 *x, int to, uint64_t v)
     }
 }
 
+/* A guest address into a register. */
+static inline void
+x_mov_guest(struct x64 *x, int to, uint64_t pc)
+{
+    const bool low = pc <= INT32_MAX;
+    x_head(x, 0xb8 | ((unsigned)to & 7), !low, 0, 0, to, false);
+    x_note(x, low ? X_GUEST32 : X_GUEST64);
+    if (low) {
+        x_d(x, (uint32_t)pc);
+    } else {
+        x_q(x, pc);
+    }
+}
+
+/* push of one below 2^31 */
+static inline void
+x_push_guest(struct x64 *x, uint64_t pc)
+{
+    x_b(x, 0x68);
+    x_note(x, X_GUEST32);
+    x_d(x, (uint32_t)pc);
+}
+
 static inline void
 x_push(struct x64 *x, int r)
 {
@@ -288,6 +339,24 @@ x_land_at(uint8_t *disp, const uint8_t *to)
 {
     const int32_t d = (int32_t)(to - (disp + 4));
     memcpy(disp, &d, 4);
+}
+
+/* To a place that is at the same distance from the start of all code in each process: to, as it is executed. */
+static inline void
+x_jmp_fixed(struct x64 *x, const uint8_t *to)
+{
+    x_b(x, 0xe9);
+    x_note(x, X_TO_FIXED);
+    x_d(x, (uint32_t)(to - (x->p + 4 + x->delta)));
+}
+
+/* mov eax, the number of an exit */
+static inline void
+x_mov_exit(struct x64 *x, uint32_t n)
+{
+    x_b(x, 0xb8);
+    x_note(x, X_EXIT);
+    x_d(x, n);
 }
 
 static inline void

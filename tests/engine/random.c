@@ -62,6 +62,7 @@ static struct machine machines[] = {
     {"-fuse", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5}},
     {"-dse", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5}},
     {"-regions", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5}},
+    {"-place", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5}},
     {"none", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5, .opts_off = ~0u}},
 };
 #define MACHINES (sizeof machines / sizeof machines[0])

@@ -66,13 +66,15 @@ vec_exec_init(struct vec_exec *x, const struct vec *v, enum engine_kind kind, ui
 {
     struct err e = {0};
     const struct sigaction sa = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
+    struct engine_tuning tuning = {.hot1 = 1, .hot2 = 9};
+    tuning.opts_off = base != 0 ? engine_opt_by_name("place", 5) : 0; /* once by way of records */
     *x = (struct vec_exec){.v = v, .base = base};
     map(x, VEC_TEXT, v->text_size, PROT_READ | PROT_WRITE);
     map(x, VEC_DATA, v->data_size, PROT_READ | PROT_WRITE);
     memcpy(host(x, VEC_TEXT), v->text, v->text_size);
     memcpy(host(x, VEC_DATA), v->data, v->data_size);
     mprotect(host(x, VEC_TEXT), pages(v->text_size), PROT_READ);
-    x->en = engine_new(&(struct engine_config){.kind = kind, .guest_base = base, .tuning = {.hot1 = 1, .hot2 = 9}}, &e);
+    x->en = engine_new(&(struct engine_config){.kind = kind, .guest_base = base, .tuning = tuning}, &e);
     if (x->en == NULL || engine_code_map(x->en, VEC_TEXT, VEC_TEXT + pages(v->text_size), false) != 0) {
         fputs("vectors: no engine\n", stderr);
         exit(1);

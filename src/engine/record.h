@@ -1,0 +1,86 @@
+/*
+ * record.h - a translation as it is kept: what it was made from, and its code without a place
+ *
+ *      | struct record | spans | exits | faults | relocs | map (tier 2) | guest bytes | code |      a multiple of 8 bytes
+ *
+ * Guest addresses are distances from the translation's pc. Where x64.h notes a place in the code, the code holds
+ *
+ *      X_TO_DATA  which of the translation's words       X_GUEST32, X_GUEST64  distance from the pc
+ *      X_TO_FIXED distance from the start of all code     X_EXIT                which of the translation's exits
+ *
+ * A record is good for the guest bytes that it holds, wherever in whatever process they are, if the monitor's build, the host's
+ * features and the tuning are the same; that is store.c's to see to.
+ *
+ * Trust: a record comes from a file. Whatever it says is checked before it is used, but for the meaning of the code itself.
+ */
+#ifndef DOPPEL_RECORD_H
+#define DOPPEL_RECORD_H
+
+#include "engine/jit.h"
+
+#include <string.h>
+
+struct record {
+    uint64_t check; /* hash of the rest */
+    uint64_t where; /* of the pc: offset in the guest's file */
+    uint64_t hash;  /* of the guest bytes, as struct translation has it */
+    uint32_t size;  /* of all */
+    uint32_t used;  /* tier 1: how often it had run, at most as often as makes it hot */
+    uint32_t code_size, guest_size, n_insns;
+    uint16_t n_spans, n_exits, n_faults, n_relocs, n_data;
+    uint8_t tier, spare;
+};
+
+struct record_span {
+    int32_t delta;
+    uint32_t len;
+};
+struct record_exit {
+    int32_t delta;
+    uint32_t unchained; /* JX_CHAIN: offset in the code */
+    uint16_t word;      /* … and which of the data words is its slot */
+    uint8_t kind, spare;
+};
+
+/* Of bytes, a multiple of 8: finds whatever happens to a file by accident. */
+static inline uint64_t
+cache_hash(const void *bytes, size_t n)
+{
+    uint64_t h = n;
+    for (size_t k = 0; k < n / 8; k++) {
+        uint64_t v;
+        memcpy(&v, (const char *)bytes + 8 * k, 8);
+        h = (h ^ v) * UINT64_C(0x9e3779b97f4a7c15);
+        h ^= h >> 29;
+    }
+    return h;
+}
+
+#define RECORD_MAX (1u << 20) /* bytes; longer ones are not kept */
+
+/*
+ * Write the translation that jit_lower() has just emitted into buf: its size, 0 if it does not fit there or cannot be kept. made: as
+ * for jit_publish(). check is left 0.
+ */
+size_t record_make(struct engine *en, const struct region *r, const struct translation *made, const struct x64 *x, void *buf,
+                   size_t room);
+
+/* Its check, with which it is complete. */
+uint64_t record_check(const struct record *rec);
+
+/* Is there one at rec, in so many bytes, that is whole and means no place outside of itself? */
+bool record_is_sound(const struct record *rec, size_t bytes);
+
+/*
+ * Are the guest's bytes at pc those that it was made from? Reads guest memory, so it may leave as interp_fetch() does. A sound one only,
+ * as below.
+ */
+bool record_fits(const struct engine *en, const struct record *rec, uint64_t pc);
+
+/*
+ * Copy it into the code cache, for pc. epoch: of the code, before record_fits() was asked. Holding the lock. NULL if there is no room
+ * (jit->no_room), or it cannot be there.
+ */
+struct translation *record_load(struct engine *en, const struct record *rec, uint64_t pc, uint64_t epoch);
+
+#endif
