@@ -83,7 +83,7 @@ void
 jit_kick(struct engine *en)
 {
     for (struct hart *h = en->harts; h != NULL; h = h->jit_next) {
-        __atomic_store_n(&h->attention, 1, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&h->attention, ATTENTION, __ATOMIC_SEQ_CST);
     }
 }
 

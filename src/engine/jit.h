@@ -154,6 +154,14 @@ struct jit {
     uint8_t *return_missed;    /* the same, and return addresses are forgotten */
 };
 
+/* A jump that is taken if hart->attention is set: one operation, for a comparison with a register fuses with its jump. */
+static inline uint8_t *
+x_poll(struct x64 *x)
+{
+    x_rm(x, X_CMP, false, RSP, M(RBP, HART(attention)));
+    return x_jcc(x, CC_B);
+}
+
 /* tcache.c */
 int jit_init(struct engine *en, struct err *e);
 void jit_fini(struct engine *en);

@@ -187,8 +187,7 @@ fixup(struct lower *l, uint8_t *disp, uint64_t pc)
 static void
 poll(struct lower *l)
 {
-    x_mi(&l->x, X_I_CMP, false, M(RBP, HART(attention)), 0);
-    struct stub *s = stub_new(l, STUB_EXIT, x_jcc(&l->x, CC_NE));
+    struct stub *s = stub_new(l, STUB_EXIT, x_poll(&l->x));
     s->exit = JX_POLL;
     s->pc = pc_here(l);
 }
@@ -335,8 +334,7 @@ lower_control(struct lower *l, const struct ir_ins *i)
     case IR_JMPR:
         put_int(l, RAX, i->a);
         shuffle_out(l);
-        x_mi(x, X_I_CMP, false, M(RBP, HART(attention)), 0);
-        stub_new(l, STUB_INDIRECT, x_jcc(x, CC_NE));
+        stub_new(l, STUB_INDIRECT, x_poll(x));
         if (i->op == IR_CALLR) {
             push_link(l, link);
             go_indirect(l, true);
@@ -355,8 +353,7 @@ lower_control(struct lower *l, const struct ir_ins *i)
             h = RAX;
             x_rm(x, X_MOV, true, RAX, M(RBP, HART_X(g)));
         }
-        x_mi(x, X_I_CMP, false, M(RBP, HART(attention)), 0);
-        stub_new(l, STUB_RETURN, x_jcc(x, CC_NE))->arg = (uint8_t)h;
+        stub_new(l, STUB_RETURN, x_poll(x))->arg = (uint8_t)h;
         x_rm(x, X_CMP, true, h, M(RSP, 8));
         stub_new(l, STUB_RETURN, x_jcc(x, CC_NE))->arg = (uint8_t)h;
         x_b(x, 0xc3);

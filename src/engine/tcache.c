@@ -68,8 +68,7 @@ trampolines(struct jit *j)
     x_b(&x, 0xc3);
     j->return_missed = x_here(&x);
     x_rm(&x, X_MOV, true, RSP, M(RBP, HART(jit_sp_top)));
-    x_mi(&x, X_I_CMP, false, M(RBP, HART(attention)), 0);
-    x_land_at(x_jcc(&x, CC_NE), j->indirect_exit - x.delta);
+    x_land_at(x_poll(&x), j->indirect_exit - x.delta);
     x_mov(&x, RCX, RAX);
     x_shift_i(&x, X_SHR, true, RCX, 38);
     x_land_at(x_jcc(&x, CC_NE), j->indirect_exit - x.delta);

@@ -14,6 +14,9 @@
 
 struct engine;
 
+/* All ones: translated code compares its stack pointer with it, which the host does in one operation. */
+#define ATTENTION UINT32_MAX
+
 struct hart {
     /* architectural */
     uint64_t x[32];
@@ -24,7 +27,7 @@ struct hart {
     uint8_t frm;       /* fcsr.frm as written: 0..7 */
     uint8_t resv_size; /* LR/SC reservation: 0 none, 4 or 8 */
     uint8_t rm_live[8]; /* rm_live[r]: r is the rounding mode in MXCSR now; [7] (dynamic): frm is such a mode */
-    uint32_t attention; /* atomically set by signal handlers and other threads: leave engine_run soon */
+    uint32_t attention; /* 0, or atomically set to ATTENTION by signal handlers and other threads: leave engine_run soon */
     uint64_t resv_addr, resv_value;
     uint64_t instret; /* instructions retired, as far as the engine counts them */
 

@@ -63,7 +63,7 @@ rewind_syscall(ucontext_t *uc)
 static void
 attend(struct task *t)
 {
-    __atomic_store_n(&t->hart.attention, 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&t->hart.attention, ATTENTION, __ATOMIC_SEQ_CST);
 }
 
 static void
