@@ -234,6 +234,47 @@ low32(const struct ir *ir, ref r)
     return r;
 }
 
+/* x << k | x >> (bits - k), of 64 bits or of the low 32 with the sign extended, is a rotation: +, | and ^ do the same to disjoint bits. */
+static ref
+rotation(struct ir *ir, const struct ir_ins *i)
+{
+    const struct ir_ins *l = &ir->ins[i->a], *r = &ir->ins[i->b];
+    if (l->op == IR_SRL || l->op == IR_SRLW) {
+        const struct ir_ins *t = l;
+        l = r;
+        r = t;
+    }
+    const bool w = l->op == IR_SLL && r->op == IR_SRL;
+    if (!(w || (l->op == IR_SLLW && r->op == IR_SRLW)) || l->a != r->a || !ir_is_const(ir, l->b) || !ir_is_const(ir, r->b)) {
+        return 0;
+    }
+    const int64_t bits = w ? 64 : 32, left = ir->ins[l->b].imm & (bits - 1), right = ir->ins[r->b].imm & (bits - 1);
+    if (left == 0 || left + right != bits) {
+        return 0;
+    }
+    const ref v = ir_emit(ir, w ? IR_ROR : IR_RORW, 0, l->a, r->b, 0, 0);
+    return w ? v : ir_emit(ir, IR_SEXT32, 0, v, 0, 0, 0);
+}
+
+/* Does a guest register hold it now? Then it costs nothing to use it. */
+static bool
+is_held(const struct ir *ir, ref r)
+{
+    for (unsigned g = 1; g < 32; g++) {
+        if (ir->x[g] == r) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* p is x + c: is it worth while to add to x instead? Not if p is at hand and x is not. */
+static bool
+look_through(const struct ir *ir, ref p)
+{
+    return is_held(ir, ir->ins[p].a) || !is_held(ir, p);
+}
+
 /* Identities. Returns the value if it needs no new instruction, else 0 with *i as simple as it gets. */
 static ref
 simplify(struct ir *ir, struct ir_ins *i)
@@ -249,11 +290,11 @@ simplify(struct ir *ir, struct ir_ins *i)
         if (kb && a->op == IR_ADDR) {
             return ir_addr(ir, (uint64_t)a->imm + (uint64_t)k);
         }
-        if (kb && a->op == IR_ADD && ir_is_const(ir, a->b)) { /* (x + c) + k */
+        if (kb && a->op == IR_ADD && ir_is_const(ir, a->b) && look_through(ir, i->a)) { /* (x + c) + k */
             const ref sum = ir_const(ir, (int64_t)((uint64_t)ir->ins[a->b].imm + (uint64_t)k));
             return ir_emit(ir, IR_ADD, 0, a->a, sum, 0, 0);
         }
-        break;
+        return rotation(ir, i);
     case IR_SUB:
         if (kb) {
             return ir_emit(ir, IR_ADD, 0, i->a, ir_const(ir, (int64_t)(0 - (uint64_t)k)), 0, 0);
@@ -276,7 +317,7 @@ simplify(struct ir *ir, struct ir_ins *i)
         if (i->a == i->b) {
             return i->op == IR_OR ? i->a : ir_const(ir, 0);
         }
-        break;
+        return rotation(ir, i);
     case IR_AND:
         if (kb && k == 0) {
             return i->b;
@@ -373,7 +414,7 @@ ir_emit(struct ir *ir, enum ir_op op, unsigned aux, ref a, ref b, ref c, int64_t
     if ((op == IR_LOAD || op == IR_STORE) && (ir->opts & IROPT_FUSE)) {
         /* The address's constant part into the displacement. */
         const struct ir_ins *p = &ir->ins[a];
-        if (p->op == IR_ADD && ir_is_const(ir, p->b)) {
+        if (p->op == IR_ADD && ir_is_const(ir, p->b) && look_through(ir, a)) {
             const int64_t d = ir->ins[p->b].imm + imm;
             if (d == (int32_t)d) {
                 i.a = p->a;

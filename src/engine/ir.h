@@ -46,7 +46,7 @@ enum ir_class {
     X(LR, INT, 1, 0) X(SC, INT, 2, 0) X(AMO, INT, 2, 0) X(CAS, INT, 3, 0) X(FENCE, NONE, 0, 0)          \
     X(PAUSE, NONE, 0, 0) X(SET, NONE, 1, 0) X(SETF, NONE, 1, 0)                                         \
     X(POLL, NONE, 0, 0) X(BR, NONE, 2, 0) X(JMP, NONE, 0, 0) X(JMPR, NONE, 1, 0) X(CALL, NONE, 0, 0) X(CALLR, NONE, 1, 0)   \
-    X(RET, NONE, 1, 0) X(ECALL, NONE, 0, 0) X(EXIT, NONE, 0, 0)                                                              \
+    X(RET, NONE, 0, 0) X(ECALL, NONE, 0, 0) X(EXIT, NONE, 0, 0)                                                              \
     X(FADD, FP, 2, 0) X(FSUB, FP, 2, 0) X(FMUL, FP, 2, 0) X(FDIV, FP, 2, 0) X(FSQRT, FP, 1, 0)          \
     X(FMADD, FP, 3, 0) X(FMIN, FP, 2, 0) X(FMAX, FP, 2, 0) X(FEQ, INT, 2, 0) X(FLT, INT, 2, 0)          \
     X(FLE, INT, 2, 0) X(FLTQ, INT, 2, 0) X(FLEQ, INT, 2, 0) X(FSGNJ, FP, 2, 1) X(FSGNJN, FP, 2, 1)      \

@@ -137,6 +137,15 @@ go_exit(struct lower *l, enum jexit_kind kind, uint64_t pc)
     leave(l, n);
 }
 
+/* Where the slot of a chain exit leads at first. */
+static void
+unchained(struct lower *l, uint32_t exit)
+{
+    struct jexit *x = &l->j->exits[exit];
+    x->unchained = *x->slot = (uint64_t)(uintptr_t)x_here(&l->x);
+    leave(l, exit);
+}
+
 /* Go on at pc, by way of a slot that first leads to the manager. call: and come back behind. */
 static void
 go_chain(struct lower *l, uint64_t pc, bool call)
@@ -147,19 +156,13 @@ go_chain(struct lower *l, uint64_t pc, bool call)
         l->full = l->j->no_room = true;
         return;
     }
-    uint8_t *over = NULL;
+    l->j->exits[n].slot = slot;
     if (call) {
         x_call_mem(&l->x, M_ABS(slot));
-        over = x_jmp(&l->x);
+        stub_new(l, STUB_UNCHAINED, NULL)->pc = n;
     } else {
         x_jmp_mem(&l->x, M_ABS(slot));
-    }
-    *slot = (uint64_t)(uintptr_t)x_here(&l->x);
-    l->j->exits[n].slot = slot;
-    l->j->exits[n].unchained = *slot;
-    leave(l, n);
-    if (over != NULL) {
-        x_land(&l->x, over);
+        unchained(l, n);
     }
 }
 
@@ -381,11 +384,16 @@ static void
 lower_stub(struct lower *l, const struct stub *s)
 {
     struct x64 *x = &l->x;
-    x_land(x, s->from);
+    if (s->from != NULL) {
+        x_land(x, s->from);
+    }
     switch ((enum stub_kind)s->kind) {
     case STUB_CHAIN:
         shuffle_out(l);
         go_chain(l, s->pc, false);
+        break;
+    case STUB_UNCHAINED:
+        unchained(l, (uint32_t)s->pc);
         break;
     case STUB_EXIT:
         go_exit(l, (enum jexit_kind)s->exit, s->pc);
@@ -417,8 +425,11 @@ analyse(struct lower *l)
     for (unsigned k = ir->n; k-- > 1;) {
         struct ir_ins *i = &ir->ins[k];
         if (i->op == IR_SET) {
-            /* A value made in its home needs no other place: it is dropped only where that saves a store or a constant. */
-            if (x_dead >> i->aux & 1 && (ir->opts & IROPT_DSE) && (l->map->x[i->aux] == NO_REG || ir_is_known(ir, i->a))) {
+            /* A value made in its home needs no other place: it is dropped only where that saves something. */
+            const struct ir_ins *v = &ir->ins[i->a];
+            if (x_dead >> i->aux & 1 && (ir->opts & IROPT_DSE) &&
+                (l->map->x[i->aux] == NO_REG || ir_is_known(ir, i->a) || v->op == IR_GET || v->gi != i->gi ||
+                 (ir_pure[v->op] && l->uses[i->a] == 0))) {
                 i->op = IR_NOP;
                 l->j->stats.dead++;
                 continue;

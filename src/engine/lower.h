@@ -21,6 +21,7 @@ struct fixup {
 
 enum stub_kind {
     STUB_CHAIN,  /* go on at pc */
+    STUB_UNCHAINED, /* where a call that is chained to nothing leads: exit number pc */
     STUB_EXIT,   /* leave for the manager */
     STUB_RETURN, /* the return address is another: host register arg holds it, or memory of x5 */
     STUB_INDIRECT, /* an indirect jump that the manager makes: target in rax, standard convention */

@@ -30,6 +30,9 @@ binary(struct lower *l, const struct ir_ins *i, unsigned op, unsigned digit, boo
     } else if (d == b && d != a) {
         if (commutes) {
             x_rr(x, op, w, d, a);
+        } else if (op == X_SUB) {
+            x_rr(x, 0xf7, w, X_NEG, d);
+            x_rr(x, X_ADD, w, d, a);
         } else {
             d = temp_int(l);
             x_mov(x, d, a);
@@ -96,6 +99,12 @@ shift(struct lower *l, const struct ir_ins *i, unsigned digit, unsigned shx, boo
     if (pb->op == IR_CONST) {
         const unsigned by = (unsigned)pb->imm & (w ? 63 : 31);
         const int a = use_int(l, i->a), d = def_int(l, i->a);
+        if (l->j->bmi2 && (digit == X_ROR || digit == X_ROL) && a != d && by != 0) {
+            x_vrr(x, X_P(0xf2) | X_3A | 0xf0, w, d, 0, a); /* rorx */
+            x_b(x, digit == X_ROR ? by : (w ? 64 : 32) - by);
+            made_int(l, d);
+            return;
+        }
         if (w || by != 0) {
             x_mov(x, d, a);
         } else {
