@@ -364,8 +364,8 @@ lower_control(struct lower *l, const struct ir_ins *i)
     }
     case IR_ECALL:
         shuffle_out(l);
-        x_mov_imm(x, RAX, pc);
-        x_land_at(x_call(x), l->j->callout - x->delta);
+        x_mov_guest(x, RAX, pc);
+        x_call_fixed(x, l->j->callout);
         come_back(l, link);
         break;
     case IR_EXIT: {

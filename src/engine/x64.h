@@ -326,14 +326,6 @@ x_jmp(struct x64 *x)
     return x->p - 4;
 }
 
-static inline uint8_t *
-x_call(struct x64 *x)
-{
-    x_b(x, 0xe8);
-    x_d(x, 0);
-    return x->p - 4;
-}
-
 static inline void
 x_land_at(uint8_t *disp, const uint8_t *to)
 {
@@ -346,6 +338,14 @@ static inline void
 x_jmp_fixed(struct x64 *x, const uint8_t *to)
 {
     x_b(x, 0xe9);
+    x_note(x, X_TO_FIXED);
+    x_d(x, (uint32_t)(to - (x->p + 4 + x->delta)));
+}
+
+static inline void
+x_call_fixed(struct x64 *x, const uint8_t *to)
+{
+    x_b(x, 0xe8);
     x_note(x, X_TO_FIXED);
     x_d(x, (uint32_t)(to - (x->p + 4 + x->delta)));
 }
