@@ -21,6 +21,7 @@
 
 #define PAGE 4096
 #define SHADOW_BYTES (256 << 10)
+#define SHADOWS_MAX 16 /* kept for harts to come */
 #define HEAT_MASK ((1u << 14) - 1)
 
 /* The hart's shadow stack and what translated code finds at it. At the top lies an address that no return has. */
@@ -28,12 +29,22 @@ bool
 adaptive_prepare(struct engine *en, struct hart *h)
 {
     struct jit *j = en->jit;
-    char *p = mmap(NULL, SHADOW_BYTES + PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (p == MAP_FAILED) {
-        return false;
+    pthread_mutex_lock(&j->lock);
+    char *top = en->shadows;
+    if (top != NULL) {
+        memcpy(&en->shadows, top, sizeof en->shadows);
+        en->n_shadows--;
     }
-    mprotect(p, PAGE, PROT_NONE); /* its end: engine_fault() starts afresh there */
-    h->jit_sp_top = p + SHADOW_BYTES + PAGE - 64;
+    pthread_mutex_unlock(&j->lock);
+    if (top == NULL) {
+        char *p = mmap(NULL, SHADOW_BYTES + PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (p == MAP_FAILED) {
+            return false;
+        }
+        mprotect(p, PAGE, PROT_NONE); /* its end: engine_fault() starts afresh there */
+        top = p + SHADOW_BYTES + PAGE - 64;
+    }
+    h->jit_sp_top = top;
     h->jit_sp = h->jit_sp_top;
     *(uint64_t *)(void *)(h->jit_sp_top + 8) = 1;
     h->jit_entries = j->entries;
@@ -74,8 +85,16 @@ engine_hart_release(struct engine *en, struct hart *h)
             break;
         }
     }
+    const bool keep = en->n_shadows < SHADOWS_MAX;
+    if (keep) {
+        memcpy(h->jit_sp_top, &en->shadows, sizeof en->shadows);
+        en->shadows = h->jit_sp_top;
+        en->n_shadows++;
+    }
     pthread_mutex_unlock(&en->jit->lock);
-    munmap(h->jit_sp_top + 64 - SHADOW_BYTES - PAGE, SHADOW_BYTES + PAGE);
+    if (!keep) {
+        munmap(h->jit_sp_top + 64 - SHADOW_BYTES - PAGE, SHADOW_BYTES + PAGE);
+    }
     h->jit_sp_top = NULL;
 }
 

@@ -55,6 +55,8 @@ struct engine {
     atomic_bool writing; /* a lock held for the writing of some slots; no fault happens under it */
     _Atomic uint64_t epoch; /* of the code's bytes and permissions */
     struct jit *jit;     /* own: the translator (jit.h); NULL with the interpreters */
+    void *shadows;       /* own: shadow stacks for harts to come, each points to the next; jit's lock */
+    unsigned n_shadows;
     struct hart *harts;  /* with a translator: all that run; jit's lock */
 };
 

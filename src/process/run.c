@@ -17,7 +17,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* Tasks come from the kernel, not from malloc: the child of a threaded process makes some. */
 struct task *
 task_new(struct process *p)
 {
@@ -25,30 +24,20 @@ task_new(struct process *p)
     if (t == MAP_FAILED) {
         return NULL;
     }
-    t->proc = p;
+    task_init(t, p);
     t->tid = (int)host_syscall(SYS_gettid);
+    return t;
+}
+
+void
+task_init(struct task *t, struct process *p)
+{
+    t->proc = p;
     t->syscall_nr = -1;
     pthread_mutex_lock(&p->tasks_lock);
     t->next = p->tasks;
     p->tasks = t;
     pthread_mutex_unlock(&p->tasks_lock);
-    return t;
-}
-
-void
-task_free(struct task *t)
-{
-    struct process *p = t->proc;
-    pthread_mutex_lock(&p->tasks_lock);
-    for (struct task **at = &p->tasks; *at != NULL; at = &(*at)->next) {
-        if (*at == t) {
-            *at = t->next;
-            break;
-        }
-    }
-    pthread_mutex_unlock(&p->tasks_lock);
-    engine_hart_release(p->engine, &t->hart);
-    munmap(t, sizeof *t);
 }
 
 /* --verbose: what instruction it was, and what this hart would need to have. */

@@ -1,8 +1,7 @@
 /*
  * sys_thread.c - threads and processes: clone in all its forms, and their ends
  *
- *   CLONE_THREAD   a host thread by pthread_create (libc's own state must exist for it), a task of
- *                  its own
+ *   CLONE_THREAD   thread.c
  *   no CLONE_VM    libc's fork() for the plain case, with every lock of ours held; a raw clone for
  *                  the rest
  *   CLONE_VM       a raw clone on a stack of its own. It shares libc's thread state with the thread
@@ -10,12 +9,7 @@
  *                  program or exits. Where the guest did not ask to be suspended, a host thread
  *                  made for the purpose lends its own.
  *
- * A leader (the first thread of a host process) ends by a raw exit, as nothing of libc's knows its
- * code; the kernel then keeps the process until the last thread is gone. Other threads return to
- * libc.
- *
- * Threads: signals are held (signal_hold) while a new one is made, so that it starts with an exact
- * mask and current_task is never wrong where a handler can see it.
+ * Signals are held (signal_hold) while a process is made: see thread.c.
  */
 #include "process/map.h"
 #include "process/signal_impl.h"
@@ -42,31 +36,9 @@
     (UINT64_C(1) << 32) /* CLONE_CLEAR_SIGHAND and CLONE_INTO_CGROUP of clone3(2) */
 #define INTO_CGROUP (UINT64_C(1) << 33)
 
-#define PIDFD_THREAD O_EXCL /* pidfd_open(2), since Linux 6.9; an older one answers EINVAL, as its clone does */
-
 #define THREAD_STACK_BYTES ((size_t)512 * 1024)
-#define ALT_STACK_BYTES                                                                            \
-    ((size_t)64 * 1024) /* room for a frame with all of AVX-512 and AMX, and our handler */
 
-/* What clone and clone3 ask for; also the kernel's struct clone_args but for guest addresses. */
-struct clone_request {
-    uint64_t flags; /* without the exit signal */
-    gva_t pidfd, child_tid, parent_tid;
-    uint64_t exit_signal;
-    uint64_t stack; /* the new x2; 0: as the parent's */
-    uint64_t tls;
-    gva_t set_tid;
-    uint64_t set_tid_size, cgroup;
-};
-
-static bool
-has(const struct clone_request *q, uint64_t flags)
-{
-    return (q->flags & flags) == flags;
-}
-
-/* The registers of a new task: as its maker's after the ecall, which returns 0 here. */
-static void
+void
 hart_start(struct hart *child, const struct hart *h, const struct clone_request *q)
 {
     *child = *h;
@@ -85,13 +57,10 @@ hart_start(struct hart *child, const struct hart *h, const struct clone_request 
     }
 }
 
-/* Call fn on this thread, which has signals blocked, with an alternate stack for the host's
- * handlers. */
-static void
-run_task(struct task *t, const sigset64 *mask)
+void
+task_run_on(struct task *t, char *alt, const sigset64 *mask)
 {
-    _Alignas(16) char alt[ALT_STACK_BYTES];
-    signals_thread_init(alt, sizeof alt);
+    signals_thread_init(alt, ALT_STACK_BYTES);
     signal_release(mask);
     task_run(t);
     sigset64 old;
@@ -100,139 +69,10 @@ run_task(struct task *t, const sigset64 *mask)
     host_syscall(SYS_sigaltstack, &none, NULL);
 }
 
-/* ---- threads ---- */
-
-struct thread_start {
-    struct task *task; /* into: becomes the thread's */
-    const struct clone_request *q;
-    sigset64 mask;
-    int64_t tid; /* or -errno */
-    sem_t ready;
-};
-
-/* sem_wait, but for nothing that could take a signal: all are blocked. */
-static void
+void
 await(sem_t *s)
 {
     while (sem_wait(s) != 0) {
-    }
-}
-
-static void *
-thread_main(void *arg)
-{
-    struct thread_start *st = arg;
-    struct task *t = st->task;
-    const struct clone_request *q = st->q;
-    const sigset64 mask = st->mask;
-    current_task = t;
-    t->tid = (int)host_syscall(SYS_gettid);
-    /* What pthread_create shares whether asked or not. */
-    uint64_t apart =
-        (has(q, CLONE_FS) ? 0 : CLONE_FS) | (has(q, CLONE_FILES) ? 0 : CLONE_FILES) |
-        (has(q, CLONE_SYSVSEM) ? 0 : CLONE_SYSVSEM) |
-        (q->flags & (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET));
-    int64_t pidfd = 0; /* made while descriptors are shared: it is the maker's */
-    if (has(q, CLONE_PIDFD)) {
-        pidfd = fd_made(t, host_syscall(SYS_pidfd_open, t->tid, PIDFD_THREAD));
-    }
-    int64_t r = pidfd < 0 ? pidfd : apart != 0 ? host_syscall(SYS_unshare, apart) : 0;
-    if (r == 0 && has(q, CLONE_PIDFD)) {
-        r = guest_write_u32(q->pidfd, (uint32_t)pidfd);
-    }
-    if (r < 0 && pidfd > 0) {
-        host_syscall(SYS_close, pidfd);
-    }
-    if (r == 0 && has(q, CLONE_PARENT_SETTID)) {
-        guest_write_u32(q->parent_tid, (uint32_t)t->tid);
-    }
-    if (r == 0 && has(q, CLONE_CHILD_SETTID)) {
-        guest_write_u32(q->child_tid, (uint32_t)t->tid);
-    }
-    st->tid = r == 0 ? t->tid : r;
-    sem_post(&st->ready); /* *st is gone from here on */
-    if (r == 0) {
-        run_task(t, &mask);
-        task_exit(t);
-    }
-    return NULL;
-}
-
-static int64_t
-clone_thread(struct task *t, const struct clone_request *q)
-{
-    struct thread_start st = {.q = q};
-    if (!signal_hold(t, &st.mask)) {
-        return -HOST_ERESTART;
-    }
-    int64_t r = -ENOMEM;
-    st.task = task_new(t->proc);
-    if (st.task == NULL) {
-        goto release;
-    }
-    hart_start(&st.task->hart, &t->hart, q);
-    st.task->sighand = t->sighand;
-    st.task->sync_mask = t->sync_mask;
-    st.task->altstack.flags = SS_DISABLE;
-    st.task->clear_child_tid = has(q, CLONE_CHILD_CLEARTID) ? q->child_tid : 0;
-    sem_init(&st.ready, 0, 0);
-    pthread_attr_t attr;
-    pthread_t thread;
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, THREAD_STACK_BYTES);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    r = -pthread_create(&thread, &attr, thread_main, &st);
-    pthread_attr_destroy(&attr);
-    if (r == 0) {
-        await(&st.ready);
-        r = st.tid;
-    }
-    sem_destroy(&st.ready);
-    if (r < 0) {
-        task_free(st.task);
-    }
-release:
-    signal_release(&st.mask);
-    return r;
-}
-
-/* Not among the process's tasks any more, if it was. Returns whether any is left. */
-static bool
-unlist(struct task *t)
-{
-    struct process *p = t->proc;
-    pthread_mutex_lock(&p->tasks_lock);
-    struct task **at = &p->tasks;
-    while (*at != NULL && *at != t) {
-        at = &(*at)->next;
-    }
-    if (*at != NULL) {
-        *at = t->next;
-    }
-    bool left = p->tasks != NULL;
-    pthread_mutex_unlock(&p->tasks_lock);
-    return left;
-}
-
-void
-task_exit(struct task *t)
-{
-    const gva_t clear = t->clear_child_tid;
-    const int code = t->exit_code;
-    robust_exit(t);
-    if (t->leader) {
-        report_end(t);
-    }
-    /* The kernel knows a leader's clear_child_tid. The last thread's code is the process's: libc
-     * would make it 0. */
-    if (!unlist(t) || t->leader) {
-        host_syscall(SYS_exit, code);
-        __builtin_unreachable();
-    }
-    current_task = NULL;
-    task_free(t);
-    if (clear != 0 && guest_write_u32(clear, 0) == 0) {
-        host_syscall(SYS_futex, g2h(clear), FUTEX_WAKE, 1);
     }
 }
 
@@ -314,6 +154,7 @@ drop_other_tasks(struct task *t)
 {
     t->next = NULL;
     t->proc->tasks = t;
+    threads_after_fork(t->proc);
 }
 
 static int64_t
@@ -497,7 +338,8 @@ vm_child_main(void *arg)
         c->lent->pid = t->tid;
         sem_post(&c->lent->ready); /* c->q and c->lent are gone from here on */
     }
-    run_task(t, &c->mask);
+    _Alignas(16) char alt[ALT_STACK_BYTES];
+    task_run_on(t, alt, &c->mask);
     task_exit(t); /* a leader: does not return */
     __builtin_unreachable();
 }

@@ -98,8 +98,10 @@ struct process {
 
     struct sighand sighand; /* each task's own pointer says which one counts for it */
 
-    pthread_mutex_t tasks_lock; /* covers: tasks and each task's next */
+    pthread_mutex_t tasks_lock; /* covers: tasks and each task's next; ended */
     struct task *tasks;
+    struct thread *ended; /* own: thread.c's, for threads to come; the oldest first */
+    unsigned n_ended;
 };
 
 /* The one signal that has been taken from the host's queue and not yet been given to the guest. */
@@ -193,12 +195,12 @@ void signal_release(const sigset64 *old);
 void signals_before_execve(struct task *t);
 void signals_execve_failed(struct task *t);
 
-/* sys_thread.c: after task_run() has returned. Ends the host thread of a leader; returns in any other. */
+/* thread.c: after task_run() has returned. Ends the host thread of a leader; returns in any other. */
 void task_exit(struct task *t);
 
 /* run.c: the loop of one task. Returns when the thread is to end. */
 void task_run(struct task *t);
-struct task *task_new(struct process *p); /* registered in p->tasks; NULL without memory */
-void task_free(struct task *t);
+struct task *task_new(struct process *p); /* of this thread; NULL without memory */
+void task_init(struct task *t, struct process *p); /* from all zeros; registered in p->tasks */
 
 #endif
