@@ -351,6 +351,7 @@ interp_adaptive(struct hart *h, int64_t budget)
         go_out(en, h);
         if (from >= FIRST_EXIT) {
             h->pc = x.pc;
+            fstate_settle(h, x.nan, x.single);
         }
         j->stats.exits[x.kind]++;
         switch ((enum jexit_kind)x.kind) {
@@ -422,6 +423,7 @@ adaptive_fault(struct hart *h, void *ucontext, uint64_t host_addr, bool *resume)
             memcpy(&h->f[g], &uc->uc_mcontext.fpregs->_xmm[t->map->f[g]], 8);
         }
     }
+    fstate_settle(h, t->faults[lo].nan, t->faults[lo].single);
     h->pc = t->pc + (uint64_t)(int64_t)t->faults[lo].delta;
     h->ip = NULL;
     h->jit_sp = (char *)(uintptr_t)uc->uc_mcontext.gregs[REG_RSP];

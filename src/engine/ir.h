@@ -91,7 +91,10 @@ struct ir {
     struct ir_ins ins[IR_LIMIT];
 };
 
-enum { IROPT_FOLD = 1, IROPT_CSE = 2, IROPT_FUSE = 4, IROPT_DSE = 8, IROPT_REGIONS = 16, IROPT_PLACE = 32, IROPT_ALL = 63 };
+enum {
+    IROPT_FOLD = 1, IROPT_CSE = 2, IROPT_FUSE = 4, IROPT_DSE = 8, IROPT_REGIONS = 16, IROPT_PLACE = 32, IROPT_NAN = 64,
+    IROPT_BOX = 128, IROPT_FLAGS = 256, IROPT_ALL = 511,
+};
 
 extern const char *const ir_names[IR_OP_COUNT];
 extern const uint8_t ir_class[IR_OP_COUNT], ir_args[IR_OP_COUNT], ir_pure[IR_OP_COUNT];

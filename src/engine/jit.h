@@ -3,7 +3,7 @@
  *
  *      adaptive.c   the emulation manager: finds, interprets, counts, asks for translations, follows exits
  *      region.c     which blocks make a unit of translation, and which host register holds which guest register in it
- *      front.c ir.c guest instructions to IR          lower.c lower_fp.c   IR to x86-64
+ *      front.c ir.c guest instructions to IR          lower.c lower_fp.c   IR to x86-64         fstate.c  NaNs and boxes, late
  *      tcache.c     where translations are kept: code, slots, exits, the table of entries; chaining, forgetting, flushing
  *
  * Between translations guest registers stand as std_map says, all others in memory (the standard convention):
@@ -61,11 +61,24 @@ struct jexit {
     uint64_t unchained;      /* what the slot holds while it goes nowhere: the way to the manager */
     uint32_t next;           /* the next exit that is chained to the same translation */
     uint8_t kind;
+    uint32_t nan, single;    /* what the manager has to put right in hart->f: struct fstate */
 };
 
 struct fault_point {
     uint32_t off; /* of the host instruction, from the translation's start */
     int32_t delta; /* guest address, from the translation's pc */
+    uint32_t nan, single; /* struct fstate */
+};
+
+/*
+ * What the homes of f registers hold, a bit for each register: exactly the guest's 64 bits where neither nan nor single is set.
+ * fstate.c says how it is known at each label.
+ */
+struct fstate {
+    uint32_t nan;    /* a NaN there stands for the canonical one, whatever its bits are */
+    uint32_t single; /* the low half counts; the guest's upper half is all ones */
+    uint32_t canon;  /* a NaN there is the canonical one */
+    uint32_t num;    /* there is no NaN */
 };
 
 /* One piece of generated code: a block (tier 1) or a region (tier 2). What it points to, but for code and data, is behind it. */
@@ -96,6 +109,9 @@ struct rblock {
     uint32_t first, count; /* instructions */
     bool label;            /* somebody jumps here, or returns here: nothing is known of values */
     bool taken;            /* the layout goes on where the last branch is taken */
+    bool calls;            /* it ends with a call: what it comes back to, it comes back to with exact f registers */
+    int16_t succ[2];       /* where it goes to otherwise, by index; -1: out of the region, or nowhere */
+    struct fstate fs;      /* at its label */
     uint8_t *at;           /* lower(): where it was emitted, or NULL */
 };
 #define REGION_BLOCKS 128
@@ -113,7 +129,7 @@ struct region {
 
 struct jit_stats {
     unsigned long blocks, regions, bytes, insns, exits[9], chains, flushes, invalidated, hot, interp_runs, faults;
-    unsigned long shared, folded, dead, spills;
+    unsigned long shared, folded, dead, spills, lazy_nans, lazy_boxes, settled, flags_kept;
 };
 
 struct jit {
@@ -200,6 +216,11 @@ void show_ir(const struct engine *en, const struct region *r, const struct ir *i
 void show_mark(unsigned gi, uint32_t off);                                           /* the code of a guest instruction begins */
 void show_asm(const struct engine *en, const struct region *r, const struct translation *t);
 void show_perf(const struct engine *en, const struct translation *t);
+
+/* fstate.c. fstate_block() for the IR of each block of a region, then fstate_flow() finds rblock.fs. */
+void fstate_block(const struct ir *ir, unsigned block);
+void fstate_flow(struct region *r);
+void fstate_settle(struct hart *h, uint32_t nan, uint32_t single); /* hart->f from that state to the guest's bits */
 
 /* region.c. Fills j->region with the block at pc, or with the region around it; false if there is no code there. */
 bool region_block(struct engine *en, struct hart *h, uint64_t pc);

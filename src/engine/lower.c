@@ -27,7 +27,7 @@ stub_new(struct lower *l, enum stub_kind k, uint8_t *from)
         l->n_stubs = 0;
     }
     struct stub *s = &l->stubs[l->n_stubs++];
-    *s = (struct stub){.kind = (uint8_t)k, .from = from};
+    *s = (struct stub){.kind = (uint8_t)k, .from = from, .fs = l->fs, .unraised = NO_REG};
     return s;
 }
 
@@ -43,6 +43,10 @@ bail(struct lower *l, uint8_t *from)
     struct stub *s = stub_new(l, STUB_EXIT, from);
     s->exit = JX_INTERP;
     s->pc = pc_here(l);
+    if (l->unraised != 0) {
+        s->unraised = (int8_t)use_fp(l, l->unraised);
+        s->fmt = l->fk[l->unraised] & FK_SINGLE ? IRF_S : IRF_D;
+    }
 }
 
 void
@@ -52,7 +56,8 @@ fault_here(struct lower *l)
         l->full = true;
         return;
     }
-    l->faults[l->n_faults++] = (struct fault_point){(uint32_t)(x_here(&l->x) - l->start), (int32_t)(pc_here(l) - l->r->pc)};
+    l->faults[l->n_faults++] = (struct fault_point){(uint32_t)(x_here(&l->x) - l->start), (int32_t)(pc_here(l) - l->r->pc), l->fs.nan,
+                                                    l->fs.single};
 }
 
 struct mem
@@ -69,7 +74,7 @@ address(struct lower *l, ref base, int64_t disp)
 
 /* Guest registers from where the region has them to where the standard convention wants them, and back. */
 static void
-shuffle_out(struct lower *l)
+shuffle_raw(struct lower *l)
 {
     if (l->map == &std_map) {
         return;
@@ -91,6 +96,13 @@ shuffle_out(struct lower *l)
             x_rm(&l->x, X_MOV, true, std_map.x[g], M(RBP, HART_X(g)));
         }
     }
+}
+
+static void
+shuffle_out(struct lower *l, struct fstate fs)
+{
+    fp_settle(l, fs, (struct fstate){0});
+    shuffle_raw(l);
 }
 
 static void
@@ -126,14 +138,16 @@ leave(struct lower *l, uint32_t exit)
 }
 
 static void
-go_exit(struct lower *l, enum jexit_kind kind, uint64_t pc)
+go_exit(struct lower *l, enum jexit_kind kind, uint64_t pc, const struct fstate *fs)
 {
     const uint32_t n = jit_exit_new(l->j, kind, pc);
     if (n == UINT32_MAX) {
         l->full = l->j->no_room = true;
         return;
     }
-    shuffle_out(l);
+    l->j->exits[n].nan = fs->nan;
+    l->j->exits[n].single = fs->single;
+    shuffle_raw(l);
     leave(l, n);
 }
 
@@ -195,15 +209,25 @@ poll(struct lower *l)
     s->pc = pc_here(l);
 }
 
+/* May control go from f registers in one state to a label that wants another, as it is? */
+static bool
+fits(struct fstate from, const struct rblock *to)
+{
+    return ((from.nan & ~to->fs.nan) | (from.single & ~to->fs.single)) == 0;
+}
+
 /* Control to pc, inside the region or out of it. */
 static void
-go(struct lower *l, uint64_t pc)
+go(struct lower *l, uint64_t pc, struct fstate fs)
 {
     struct rblock *b = block_at(l, pc);
     if (b == NULL) {
-        shuffle_out(l);
+        shuffle_out(l, fs);
         go_chain(l, pc, false);
-    } else if (b->at != NULL) {
+        return;
+    }
+    fp_settle(l, fs, b->fs);
+    if (b->at != NULL) {
         x_jmp_to(&l->x, b->at);
     } else {
         fixup(l, x_jmp(&l->x), pc);
@@ -214,7 +238,9 @@ static void
 go_if(struct lower *l, enum cc cc, uint64_t pc)
 {
     struct rblock *b = block_at(l, pc);
-    if (b != NULL && b->at != NULL) {
+    if (b != NULL && !fits(l->fs, b)) {
+        stub_new(l, STUB_EDGE, x_jcc(&l->x, cc))->pc = pc;
+    } else if (b != NULL && b->at != NULL) {
         x_jcc_to(&l->x, cc, b->at);
     } else if (b != NULL) {
         fixup(l, x_jcc(&l->x, cc), pc);
@@ -315,19 +341,24 @@ lower_control(struct lower *l, const struct ir_ins *i)
         poll(l);
         break;
     case IR_BR:
+        if (i->a == l->compared && l->compared_at == x->p && ir_is_const(l->ir, i->b) && l->ir->ins[i->b].imm == 0 &&
+            (i->aux == IR_EQ || i->aux == IR_NE)) {
+            go_if(l, (enum cc)(l->compared_cc ^ (i->aux == IR_EQ)), (uint64_t)i->imm);
+            break;
+        }
         go_if(l, compare(l, (enum ir_op)i->aux, i->a, i->b), (uint64_t)i->imm);
         break;
     case IR_JMP:
         if ((uint64_t)i->imm <= pc) {
             poll(l);
         }
-        go(l, (uint64_t)i->imm);
+        go(l, (uint64_t)i->imm, l->fs);
         break;
     case IR_CALL:
         if ((uint64_t)i->imm <= pc) {
             poll(l);
         }
-        shuffle_out(l);
+        shuffle_out(l, l->fs);
         push_link(l, link);
         go_chain(l, (uint64_t)i->imm, true);
         x_rm(x, X_LEA, true, RSP, M(RSP, 8)); /* the address is still on the shadow stack */
@@ -336,7 +367,7 @@ lower_control(struct lower *l, const struct ir_ins *i)
     case IR_CALLR:
     case IR_JMPR:
         put_int(l, RAX, i->a);
-        shuffle_out(l);
+        shuffle_out(l, l->fs);
         stub_new(l, STUB_INDIRECT, x_poll(x));
         if (i->op == IR_CALLR) {
             push_link(l, link);
@@ -350,7 +381,7 @@ lower_control(struct lower *l, const struct ir_ins *i)
     case IR_RET: {
         /* The link register itself: its lowest bit does not count, and the shadow stack holds even addresses. */
         const unsigned g = l->r->insns[i->gi].rs1;
-        shuffle_out(l);
+        shuffle_out(l, l->fs);
         int h = std_map.x[g];
         if (h == NO_REG) {
             h = RAX;
@@ -363,7 +394,7 @@ lower_control(struct lower *l, const struct ir_ins *i)
         break;
     }
     case IR_ECALL:
-        shuffle_out(l);
+        shuffle_out(l, l->fs);
         x_mov_guest(x, RAX, pc);
         x_call_fixed(x, l->j->callout);
         come_back(l, link);
@@ -371,7 +402,7 @@ lower_control(struct lower *l, const struct ir_ins *i)
     case IR_EXIT: {
         static const uint8_t kinds[] = {[IRX_EBREAK] = JX_EBREAK, [IRX_ILLEGAL] = JX_ILLEGAL,
                                         [IRX_FENCE_I] = JX_FENCE_I, [IRX_INTERP] = JX_INTERP};
-        go_exit(l, (enum jexit_kind)kinds[i->aux], (uint64_t)i->imm);
+        go_exit(l, (enum jexit_kind)kinds[i->aux], (uint64_t)i->imm, &l->fs);
         break;
     }
     default:
@@ -389,14 +420,20 @@ lower_stub(struct lower *l, const struct stub *s)
     }
     switch ((enum stub_kind)s->kind) {
     case STUB_CHAIN:
-        shuffle_out(l);
+        shuffle_out(l, s->fs);
         go_chain(l, s->pc, false);
         break;
     case STUB_UNCHAINED:
         unchained(l, (uint32_t)s->pc);
         break;
     case STUB_EXIT:
-        go_exit(l, (enum jexit_kind)s->exit, s->pc);
+        if (s->unraised != NO_REG) {
+            fp_raise(l, s->fmt, s->unraised);
+        }
+        go_exit(l, (enum jexit_kind)s->exit, s->pc, &s->fs);
+        break;
+    case STUB_EDGE:
+        go(l, s->pc, s->fs);
         break;
     case STUB_RETURN:
         x_mov(x, RAX, s->arg);
@@ -407,76 +444,9 @@ lower_stub(struct lower *l, const struct stub *s)
         x_jmp_fixed(x, l->j->indirect_exit);
         break;
     case STUB_NAN:
-        fp_load_reg(l, s->arg, M(RBP, HART(jit_nan) + 8 * s->fmt));
+        fp_nan_stub(l, s);
         x_jmp_to(x, s->back);
         break;
-    }
-}
-
-/* Dead code, last uses, and which values may be made in their guest register's home. */
-static void
-analyse(struct lower *l)
-{
-    struct ir *ir = l->ir;
-    memset(l->last, 0, ir->n * sizeof l->last[0]);
-    memset(l->uses, 0, ir->n * sizeof l->uses[0]);
-    memset(l->set_at, 0, ir->n * sizeof l->set_at[0]);
-    uint32_t x_dead = 0, f_dead = 0; /* guest registers that are written again before anybody can look */
-    for (unsigned k = ir->n; k-- > 1;) {
-        struct ir_ins *i = &ir->ins[k];
-        if (i->op == IR_SET) {
-            /* A value made in its home needs no other place: it is dropped only where that saves something. */
-            const struct ir_ins *v = &ir->ins[i->a];
-            if (x_dead >> i->aux & 1 && (ir->opts & IROPT_DSE) &&
-                (l->map->x[i->aux] == NO_REG || ir_is_known(ir, i->a) || v->op == IR_GET || v->gi != i->gi ||
-                 (ir_pure[v->op] && l->uses[i->a] == 0))) {
-                i->op = IR_NOP;
-                l->j->stats.dead++;
-                continue;
-            }
-            x_dead |= 1u << i->aux;
-        } else if (i->op == IR_SETF) {
-            if (f_dead >> i->aux & 1 && (ir->opts & IROPT_DSE) && l->map->f[i->aux] == NO_REG) {
-                i->op = IR_NOP;
-                continue;
-            }
-            f_dead |= 1u << i->aux;
-        } else if (i->op == IR_GET || i->op == IR_GETF) {
-            /* The home is read where the value is first used; no SET of it stands before this. */
-            if (i->op == IR_GET) {
-                x_dead &= ~(1u << i->aux);
-            } else {
-                f_dead &= ~(1u << i->aux);
-            }
-        } else if (!ir_pure[i->op] && i->op != IR_NOP) {
-            x_dead = f_dead = 0;
-        }
-        if (ir_pure[i->op] && l->uses[k] == 0) {
-            i->op = IR_NOP;
-            continue;
-        }
-        const unsigned n = ir_args[i->op];
-        const ref args[3] = {i->a, n > 1 ? i->b : (ref)0, n > 2 ? i->c : (ref)0};
-        for (unsigned a = 0; a < n; a++) {
-            l->uses[args[a]]++;
-            if (l->last[args[a]] == 0) {
-                l->last[args[a]] = (uint16_t)k;
-            }
-        }
-    }
-    /* A compare that only a branch or a choice behind it wants is made there. */
-    uint16_t pending = 0;
-    for (unsigned k = 1; k < ir->n; k++) {
-        const struct ir_ins *i = &ir->ins[k];
-        if (i->op == IR_SET || i->op == IR_SETF) {
-            const ref v = i->a;
-            if (v > pending && l->set_at[v] == 0 && !ir_is_known(ir, v)) {
-                l->set_at[v] = (uint16_t)k;
-            }
-            pending = (uint16_t)k; /* what was made before this SET must not be put into a home any more */
-        } else if (!ir_pure[i->op] && i->op != IR_NOP && i->op != IR_GET && i->op != IR_GETF) {
-            pending = (uint16_t)(k - 1); /* the instruction itself may make its value in place */
-        }
     }
 }
 
@@ -484,7 +454,7 @@ static void
 lower_unit(struct lower *l)
 {
     struct ir *ir = l->ir;
-    analyse(l);
+    lower_plan(l);
     if (l->j->show & SHOW_IR) {
         show_ir(l->en, l->r, ir);
     }
@@ -493,6 +463,8 @@ lower_unit(struct lower *l)
     memset(l->home, 0, sizeof l->home);
     memset(l->fhome, 0, sizeof l->fhome);
     memset(l->spill, 0, sizeof l->spill);
+    memset(l->fval, 0, sizeof l->fval);
+    l->unraised = l->compared = 0;
     for (unsigned k = 1; k < ir->n && !l->full; k++) {
         const struct ir_ins *i = &ir->ins[k];
         l->i = k;
@@ -523,6 +495,8 @@ lower_unit(struct lower *l)
             if (l->uses[k] == 0) {
                 break;
             }
+            l->fk[k] = (uint8_t)fstate_get(&l->fs, i->aux);
+            l->fval[i->aux] = (ref)k;
             if (l->map->f[i->aux] != NO_REG) {
                 l->freg[l->map->f[i->aux]] = (ref)k;
             } else {
@@ -530,9 +504,18 @@ lower_unit(struct lower *l)
             }
             break;
         case IR_SET:
-        case IR_SETF:
+        case IR_SETF: {
+            const uint8_t *at = l->x.p;
             lower_set(l, i, i->op == IR_SETF);
+            if (l->compared_at == at) { /* moves only */
+                l->compared_at = l->x.p;
+            }
+            if (i->op == IR_SETF) {
+                fstate_put(&l->fs, i->aux, l->fk[i->a]);
+                l->fval[i->aux] = i->a;
+            }
             break;
+        }
         case IR_POLL:
         case IR_BR:
         case IR_JMP:
@@ -559,11 +542,16 @@ lower_blocks(struct lower *l)
 {
     struct region *r = l->r;
     struct ir *ir = l->ir;
-    bool open = false; /* control falls into what comes next */
+    bool open = false;  /* control reaches the block's end */
+    bool falls = false; /* … and goes on with what comes next */
     for (unsigned b = 0; b < r->n_blocks && !l->full; b++) {
         struct rblock *k = &r->blocks[b];
         if (k->label) {
             lower_unit(l);
+            if (falls) {
+                fp_settle(l, l->fs, k->fs);
+            }
+            l->fs = k->fs;
             k->at = l->x.p;
         }
         open = true;
@@ -578,6 +566,7 @@ lower_blocks(struct lower *l)
         const uint64_t behind = r->pcs[end] + r->insns[end].len;
         const uint64_t on = k->taken ? r->pcs[end] + (uint64_t)(int64_t)r->insns[end].imm : behind;
         const bool next = b + 1 < r->n_blocks && r->blocks[b + 1].pc == on;
+        falls = open && next;
         if (open && !next) {
             ir_emit(ir, IR_JMP, 0, 0, 0, 0, (int64_t)on);
         } else if (!open && !next) {
@@ -653,6 +642,7 @@ jit_lower(struct engine *en, struct region *r)
     l->r = r;
     l->ir = j->ir;
     l->full = false;
+    l->fs = (struct fstate){0};
     l->n_fix = l->n_stubs = l->n_faults = 0;
     l->map = r->tier == 1 ? &std_map : &r->map;
     const uint64_t moved = elsewhere(j, r);

@@ -25,7 +25,8 @@ enum stub_kind {
     STUB_EXIT,   /* leave for the manager */
     STUB_RETURN, /* the return address is another: host register arg holds it, or memory of x5 */
     STUB_INDIRECT, /* an indirect jump that the manager makes: target in rax, standard convention */
-    STUB_NAN,    /* a result that is a NaN becomes the canonical one in xmm arg, then back */
+    STUB_NAN,    /* what is a NaN becomes the canonical one wherever it is, then back */
+    STUB_EDGE,   /* to the block at pc, whose label wants f registers otherwise than they are */
 };
 
 struct stub {
@@ -34,7 +35,14 @@ struct stub {
     uint8_t kind, exit; /* enum jexit_kind */
     uint8_t arg, fmt;
     uint8_t *back;
+    struct fstate fs;                /* where it was made */
+    uint32_t regs, homes, spills;    /* STUB_NAN: where the value is */
+    int8_t unraised;                 /* STUB_EXIT: the xmm register whose conversion raises inexact, in format fmt; or NO_REG */
 };
+
+/* What a value of class FP is, as struct fstate says it of homes. */
+enum { FK_NAN = 1, FK_SINGLE = 2, FK_CANON = 4, FK_NUM = 8 };
+
 
 struct lower {
     struct engine *en;
@@ -49,6 +57,14 @@ struct lower {
     uint16_t last[IR_LIMIT];   /* where a value is used last */
     uint16_t uses[IR_LIMIT];
     uint16_t set_at[IR_LIMIT]; /* the SET or SETF that a value may be made in place for, or 0 */
+    bool calm[IR_LIMIT];       /* raises no flags, though it may: what would raise one leaves */
+    ref unraised;              /* … but for inexact, which the conversion of this value would have raised */
+    ref compared;              /* what the host's flags say, if nothing was emitted since compared_at */
+    uint8_t compared_cc;
+    uint8_t *compared_at;
+    uint8_t fk[IR_LIMIT];      /* FK_* of values */
+    ref fval[32];              /* which value the home of an f register has, as far as it is known */
+    struct fstate fs;          /* what homes have */
     unsigned i;                /* the instruction being lowered */
     bool full;
     struct fixup fix[FIXUPS];
@@ -57,6 +73,9 @@ struct lower {
     unsigned n_fix, n_stubs, n_faults;
     uint8_t *start; /* executable view */
 };
+
+/* lower_plan.c: dead code, last uses, and which values may be made in their guest register's home */
+void lower_plan(struct lower *l);
 
 /* lower_regs.c */
 int use_int(struct lower *l, ref r);  /* the register that holds it, loaded if need be, locked */
@@ -83,12 +102,23 @@ enum cc compare(struct lower *l, enum ir_op op, ref a, ref b);
 /* Where a value is in memory, if it is in no register and not needed again: an operand that costs no register. */
 bool memory_operand(struct lower *l, ref r, struct mem *m);
 
+/* fstate.c: FK_* of what an instruction makes, given those of its operands */
+unsigned fstate_made(const struct ir *ir, const struct ir_ins *i, const uint8_t *kinds);
+unsigned fstate_get(const struct fstate *fs, unsigned g);
+void fstate_put(struct fstate *fs, unsigned g, unsigned kind);
+
 /* lower_int.c: true if it knew the instruction */
 bool lower_int(struct lower *l, const struct ir_ins *i);
 void lower_fence(struct lower *l);
 
 /* lower_fp.c: true if it knew the instruction */
 bool lower_fp(struct lower *l, const struct ir_ins *i);
+void fp_made(struct lower *l); /* the value of l->i: what kind it is */
+void fp_canonical(struct lower *l, ref r); /* now, if it may be another NaN */
+int fp_use_bits(struct lower *l, ref r);   /* use_fp() of the guest's 64 bits */
+void fp_settle(struct lower *l, struct fstate from, struct fstate to); /* the homes, from one state to another that asks for more */
+void fp_nan_stub(struct lower *l, const struct stub *s);
+void fp_raise(struct lower *l, unsigned fmt, int x); /* inexact, if x is no integer */
 void fp_load_reg(struct lower *l, int x, struct mem m);
 void fp_store_reg(struct lower *l, int x, struct mem m);
 void fp_store_single(struct lower *l, int x, struct mem m);

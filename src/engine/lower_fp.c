@@ -3,10 +3,10 @@
  *
  * Translations run with frm "nearest" in MXCSR, which also gathers the flags. What the host does otherwise than RISC-V is rare, and
  * seen afterwards: a NaN (the host's is negative, and keeps payloads), a conversion that does not fit. A NaN is replaced
- * out of line where the operation can raise no other flag; the rest leaves for the interpreter, which does the instruction again:
+ * out of line, where its bits are asked for (fstate.c); the rest leaves for the interpreter, which does the instruction again:
  * flags only accumulate, and both raise the same.
  *
- * A single lives boxed: the host's scalar operations keep the upper bits of their first operand.
+ * A single has anything in its upper half until somebody asks for 64 bits.
  */
 #include "engine/lower.h"
 
@@ -113,60 +113,224 @@ fp_compare_regs(struct lower *l, unsigned fmt, unsigned opcode, int a, int b)
     op2(l, fmt == IRF_S ? 0 : 0x66, opcode, false, a, b);
 }
 
-/* Out of line, d becomes the canonical NaN if it is one. */
-static void
-canonical(struct lower *l, const struct ir_ins *i, int d)
+static bool
+is_single(const struct lower *l, ref r)
 {
-    fp_compare_regs(l, fmt_of(i), 0x2e, d, d);
+    return l->fk[r] & FK_SINGLE;
+}
+
+/* More is known of a value, and of the homes that have it. */
+static void
+kind_is(struct lower *l, ref r, unsigned kind)
+{
+    l->fk[r] = (uint8_t)kind;
+    for (unsigned g = 0; g < 32; g++) {
+        if (l->fval[g] == r) {
+            fstate_put(&l->fs, g, kind);
+        }
+    }
+}
+
+/* All ones above a single. */
+static void
+box(struct lower *l, int x)
+{
+    if (l->j->avx) {
+        op3(l, P_S, 0x10, x, XMM_ONES, x);
+        return;
+    }
+    const int t = temp_fp(l);
+    fp_move(l, t, XMM_ONES);
+    x_rr(&l->x, X_P(P_S) | X_0F | 0x10, false, t, x);
+    fp_move(l, x, t);
+    l->flock &= ~(1u << t);
+}
+
+/* A jump to where a NaN in x is replaced, if there is one. */
+static struct stub *
+nan_stub(struct lower *l, unsigned fmt, int x)
+{
+    fp_compare_regs(l, fmt, 0x2e, x, x);
     struct stub *s = stub_new(l, STUB_NAN, x_jcc(&l->x, CC_P));
-    s->arg = (uint8_t)d;
-    s->fmt = (uint8_t)fmt_of(i);
+    s->fmt = (uint8_t)fmt;
     s->back = l->x.p;
+    return s;
+}
+
+void
+fp_canonical(struct lower *l, ref r)
+{
+    if ((l->fk[r] & FK_NAN) == 0) {
+        return;
+    }
+    struct stub *s = nan_stub(l, is_single(l, r) ? IRF_S : IRF_D, use_fp(l, r));
+    for (unsigned k = 0; k < 16; k++) {
+        s->regs |= (uint32_t)(l->freg[k] == r) << k;
+    }
+    for (unsigned g = 0; g < 32; g++) {
+        s->homes |= (uint32_t)(l->fhome[g] == r) << g;
+    }
+    for (unsigned k = 0; k < SPILLS; k++) {
+        s->spills |= (uint32_t)(l->spill[k] == r) << k;
+    }
+    kind_is(l, r, (l->fk[r] & ~(unsigned)FK_NAN) | FK_CANON);
+}
+
+static void
+store_nan(struct lower *l, unsigned fmt, struct mem to)
+{
+    const struct mem high = M(to.base, to.disp + 4);
+    x_store_imm(&l->x, 4, to, fmt == IRF_S ? 0x7fc00000 : 0);
+    x_store_imm(&l->x, 4, high, fmt == IRF_S ? -1 : 0x7ff80000);
+}
+
+void
+fp_nan_stub(struct lower *l, const struct stub *s)
+{
+    for (int k = 0; k < 16; k++) {
+        if (s->regs >> k & 1) {
+            fp_load_reg(l, k, M(RBP, HART(jit_nan) + 8 * s->fmt));
+        }
+    }
+    for (unsigned g = 0; g < 32; g++) {
+        if (s->homes >> g & 1) {
+            store_nan(l, s->fmt, M(RBP, HART_F(g)));
+        }
+    }
+    for (int k = 0; k < SPILLS; k++) {
+        if (s->spills >> k & 1) {
+            store_nan(l, s->fmt, M(RBP, HART(jit_spill) + 8 * k));
+        }
+    }
+}
+
+void
+fp_settle(struct lower *l, struct fstate from, struct fstate to)
+{
+    /* A label that asks for what cannot be had: fstate_flow() did not see this way. */
+    if ((to.nan & ~(from.nan | from.canon)) | (to.single & ~from.single) | (to.canon & ~(from.canon | from.nan)) |
+        (to.num & ~from.num)) {
+        l->full = true;
+    }
+    const uint32_t nan = from.nan & ~to.nan, boxes = from.single & ~to.single;
+    for (uint32_t left = nan | boxes; left != 0; left &= left - 1) {
+        const int g = __builtin_ctz(left), home = l->map->f[g];
+        const struct mem m = M(RBP, HART_F(g));
+        const unsigned fmt = from.single >> g & 1 ? IRF_S : IRF_D;
+        l->j->stats.settled++;
+        if (nan >> g & 1) {
+            if (home == NO_REG) {
+                fp_load_reg(l, 0, m); /* xmm0 is nobody's home, and control leaves the values in scratch registers */
+                nan_stub(l, fmt, 0)->homes = 1u << g;
+            } else {
+                nan_stub(l, fmt, home)->regs = 1u << home;
+            }
+        }
+        if (boxes >> g & 1) {
+            if (home == NO_REG) {
+                x_store_imm(&l->x, 4, M(RBP, HART_F(g) + 4), -1);
+            } else if (l->j->avx) {
+                box(l, home);
+            } else {
+                fp_move(l, 0, XMM_ONES);
+                x_rr(&l->x, X_P(P_S) | X_0F | 0x10, false, 0, home);
+                fp_move(l, home, 0);
+            }
+        }
+    }
+}
+
+void
+fp_made(struct lower *l)
+{
+    const ref r = (ref)l->i;
+    const unsigned kind = fstate_made(l->ir, &l->ir->ins[r], l->fk);
+    l->fk[r] = (uint8_t)kind;
+    const bool late_box = (l->ir->opts & IROPT_BOX) != 0, late_nan = (l->ir->opts & IROPT_NAN) != 0;
+    if ((kind & FK_SINGLE) != 0 && !late_box) {
+        fp_use_bits(l, r);
+        l->fk[r] = 0;
+    } else if (!late_nan) {
+        fp_canonical(l, r);
+    }
+    l->j->stats.lazy_nans += (l->fk[r] & FK_NAN) != 0;
+    l->j->stats.lazy_boxes += (l->fk[r] & FK_SINGLE) != 0;
+}
+
+int
+fp_use_bits(struct lower *l, ref r)
+{
+    fp_canonical(l, r);
+    const int k = use_fp(l, r);
+    if (is_single(l, r)) {
+        box(l, k);
+    }
+    return k;
+}
+
+/* An operand of a format: to a double operation, a single is what its box makes of it. */
+static int
+operand(struct lower *l, ref r, unsigned fmt)
+{
+    const int k = use_fp(l, r);
+    if (fmt == IRF_D && is_single(l, r)) {
+        box(l, k);
+    }
+    return k;
 }
 
 static void
 arith(struct lower *l, const struct ir_ins *i, unsigned opcode)
 {
-    const int a = use_fp(l, i->a), b = use_fp(l, i->b), d = def_fp(l, i->a);
+    const int a = operand(l, i->a, fmt_of(i)), b = operand(l, i->b, fmt_of(i)), d = def_fp(l, i->a);
     op3(l, prefix_of(i), opcode, d, a, b);
     made_fp(l, d);
-    canonical(l, i, d);
 }
 
 static void
 square_root(struct lower *l, const struct ir_ins *i)
 {
-    const int a = use_fp(l, i->a), d = def_fp(l, i->a);
+    const int a = operand(l, i->a, fmt_of(i)), d = def_fp(l, i->a);
     op3(l, prefix_of(i), 0x51, d, a, a);
     made_fp(l, d);
-    canonical(l, i, d);
 }
 
-/* a * b + c rounded once. A NaN is the interpreter's: infinity times zero plus a quiet NaN raises invalid there and not here. */
+/*
+ * a * b + c rounded once. Infinity times zero plus a quiet NaN raises invalid in RISC-V and not here: unless c is known to be none,
+ * a NaN is the interpreter's. That the result may have taken c's place by then does no harm: it is a NaN because of c, or raised
+ * invalid if it had to.
+ */
 static void
 fused(struct lower *l, const struct ir_ins *i)
 {
     struct x64 *x = &l->x;
-    const int a = use_fp(l, i->a), b = use_fp(l, i->b), c = use_fp(l, i->c);
+    const unsigned fmt = fmt_of(i);
+    const int a = operand(l, i->a, fmt), b = operand(l, i->b, fmt), c = operand(l, i->c, fmt);
+    const bool tame = (l->fk[i->c] & FK_NUM) != 0 && is_single(l, i->c) == (fmt == IRF_S);
     int d = def_fp(l, i->c);
     if (!l->j->fma) {
         made_fp(l, d);
         bail(l, x_jmp(x));
         return;
     }
-    if ((d == a || d == b) && d != c) {
+    /* vfmadd231 b9, vfmsub231 bb, vfnmadd231 bd, vfnmsub231 bf: d = a * b + d; 10 less: d = d * a + c */
+    const unsigned opcode = X_P(0x66) | X_38 | (0xb9 + (i->aux & IRF_NEG_ADDEND ? 2u : 0) + (i->aux & IRF_NEG_PRODUCT ? 4u : 0));
+    if (tame && (d == a || d == b)) {
+        x_vrr(x, opcode - 0x10, fmt == IRF_D, d, d == a ? b : a, c);
+        made_fp(l, d);
+        return;
+    }
+    if (d == a || d == b) {
         d = temp_fp(l); /* the interpreter will want both */
     }
-    /* vfmadd231 b9, vfmsub231 bb, vfnmadd231 bd, vfnmsub231 bf */
-    const unsigned opcode = 0xb9 + (i->aux & IRF_NEG_ADDEND ? 2u : 0) + (i->aux & IRF_NEG_PRODUCT ? 4u : 0);
-    if (d == c && (d == a || d == b)) {
-        d = temp_fp(l);
-    }
     fp_move(l, d, c);
-    x_vrr(x, X_P(0x66) | X_38 | opcode, fmt_of(i) == IRF_D, d, a, b);
+    x_vrr(x, opcode, fmt == IRF_D, d, a, b);
     made_fp(l, d);
-    fp_compare_regs(l, fmt_of(i), 0x2e, d, d);
-    bail(l, x_jcc(x, CC_P));
+    if (!tame) {
+        fp_compare_regs(l, fmt, 0x2e, d, d);
+        bail(l, x_jcc(x, CC_P));
+        kind_is(l, (ref)l->i, (l->fk[l->i] & FK_SINGLE) | (l->fk[l->i] != 0 ? FK_CANON | FK_NUM : 0u));
+    }
 }
 
 static void
@@ -174,7 +338,7 @@ min_max(struct lower *l, const struct ir_ins *i)
 {
     struct x64 *x = &l->x;
     const bool max = i->op == IR_FMAX;
-    const int a = use_fp(l, i->a), b = use_fp(l, i->b), d = temp_fp(l);
+    const int a = operand(l, i->a, fmt_of(i)), b = operand(l, i->b, fmt_of(i)), d = temp_fp(l);
     fp_compare_regs(l, fmt_of(i), 0x2e, a, b);
     bail(l, x_jcc(x, CC_P));
     uint8_t *differ = x_jcc(x, CC_NE);
@@ -190,8 +354,9 @@ static void
 relation(struct lower *l, const struct ir_ins *i)
 {
     struct x64 *x = &l->x;
-    const int a = use_fp(l, i->a), b = use_fp(l, i->b);
-    if (i->op == IR_FEQ) {
+    const int a = operand(l, i->a, fmt_of(i)), b = operand(l, i->b, fmt_of(i));
+    const bool calm = l->calm[l->i];
+    if (i->op == IR_FEQ && !calm) {
         const int t = temp_int(l), d = def_int(l, 0);
         fp_compare_regs(l, fmt_of(i), 0x2e, a, b);
         x_rr8(x, X_SETCC | CC_NP, false, 0, t);
@@ -204,16 +369,34 @@ relation(struct lower *l, const struct ir_ins *i)
     const bool quiet = i->op == IR_FLTQ || i->op == IR_FLEQ, le = i->op == IR_FLE || i->op == IR_FLEQ;
     const int d = def_int(l, 0);
     /* Swapped, so that "above" excludes unordered. */
-    fp_compare_regs(l, fmt_of(i), quiet ? 0x2e : 0x2f, b, a);
-    x_rr8(x, X_SETCC | (le ? CC_AE : CC_A), false, 0, d);
+    fp_compare_regs(l, fmt_of(i), quiet || calm ? 0x2e : 0x2f, b, a);
+    if (calm) {
+        bail(l, x_jcc(x, CC_P));
+    }
+    const enum cc cc = i->op == IR_FEQ ? CC_E : le ? CC_AE : CC_A;
+    x_rr8(x, X_SETCC | cc, false, 0, d);
     x_rr8(x, X_MOVZX8, false, d, d);
     made_int(l, d);
+    if (l->ir->opts & IROPT_FUSE) {
+        l->compared = (ref)l->i;
+        l->compared_cc = (uint8_t)cc;
+        l->compared_at = x->p;
+    }
 }
 
 static void
 sign(struct lower *l, const struct ir_ins *i)
 {
     struct x64 *x = &l->x;
+    const bool absolute = i->op == IR_FSGNJX && i->a == i->b;
+    for (unsigned k = 0; k < (i->op == IR_FNEG ? 1 : 2); k++) {
+        const ref r = k == 0 ? i->a : i->b;
+        if (fmt_of(i) == IRF_D && is_single(l, r)) {
+            fp_use_bits(l, r);
+        } else if (!absolute) {
+            fp_canonical(l, r);
+        }
+    }
     const int t = temp_int(l), mask = temp_fp(l);
     x_mov_imm(x, t, fmt_of(i) == IRF_S ? UINT64_C(0x80000000) : UINT64_C(0x8000000000000000));
     fp_from_int(l, mask, t);
@@ -240,19 +423,25 @@ sign(struct lower *l, const struct ir_ins *i)
     made_fp(l, mask);
 }
 
+void
+fp_raise(struct lower *l, unsigned fmt, int x)
+{
+    op2(l, fmt == IRF_S ? P_S : P_D, 0x2c, true, RAX, x);
+}
+
 static void
 to_integer(struct lower *l, const struct ir_ins *i)
 {
     struct x64 *x = &l->x;
     const unsigned fmt = fmt_of(i), kind = i->aux & 0xe;
-    const int a = use_fp(l, i->a), d = def_int(l, 0);
+    const int a = operand(l, i->a, fmt), d = def_int(l, 0);
     const unsigned opcode = i->aux & IRI_RTZ ? 0x2c : 0x2d;
     if ((i->aux & (IRI_RDN | IRI_RUP)) != 0 && (!l->j->sse41 || (kind != IRI_W && kind != IRI_L))) {
         made_int(l, d);
         bail(l, x_jmp(x));
         return;
     }
-    if (i->aux & (IRI_RDN | IRI_RUP)) {
+    if (i->aux & (IRI_RDN | IRI_RUP) || l->calm[l->i]) {
         /* Rounded without a word (8), converted; if that fits, truncation raises inexact where it is due. */
         const bool w = kind == IRI_L;
         const int t = temp_fp(l), scrap = temp_int(l);
@@ -262,11 +451,15 @@ to_integer(struct lower *l, const struct ir_ins *i)
         } else {
             x_rr(x, op | X_0F, false, t, a);
         }
-        x_b(x, (i->aux & IRI_RDN ? 1u : 2u) | 8);
+        x_b(x, (i->aux & IRI_RDN ? 1u : i->aux & IRI_RUP ? 2u : i->aux & IRI_RTZ ? 3u : 0) | 8);
         op2(l, prefix_of(i), 0x2c, w, d, t);
         x_ri(x, X_I_CMP, w, d, 1);
         bail(l, x_jcc(x, CC_O));
-        op2(l, prefix_of(i), 0x2c, w, scrap, a);
+        if (l->calm[l->i]) {
+            l->unraised = i->a;
+        } else {
+            op2(l, prefix_of(i), 0x2c, w, scrap, a);
+        }
         if (!w) {
             x_rr(x, X_MOVSXD, true, d, d);
         }
@@ -351,27 +544,18 @@ from_integer(struct lower *l, const struct ir_ins *i)
 static void
 convert(struct lower *l, const struct ir_ins *i)
 {
-    const int a = use_fp(l, i->a), d = def_fp(l, 0);
+    const int a = operand(l, i->a, fmt_of(i) ^ 1), d = def_fp(l, 0);
     op3(l, fmt_of(i) == IRF_S ? P_D : P_S, 0x5a, d, XMM_ONES, a);
     made_fp(l, d);
-    canonical(l, i, d);
 }
 
 static void
 load_fp(struct lower *l, const struct ir_ins *i)
 {
     const struct mem m = address(l, i->a, i->imm);
-    if (i->aux == IRT_U64) {
-        const int d = def_fp(l, 0);
-        fault_here(l);
-        fp_load_reg(l, d, m);
-        made_fp(l, d);
-        return;
-    }
-    const int t = temp_fp(l), d = def_fp(l, 0);
+    const int d = def_fp(l, 0);
     fault_here(l);
-    op2m(l, P_S, 0x10, t, m);
-    op3(l, P_S, 0x10, d, XMM_ONES, t); /* movss between registers merges */
+    op2m(l, i->aux == IRT_U64 ? P_D : P_S, 0x10, d, m);
     made_fp(l, d);
 }
 
@@ -396,6 +580,10 @@ static void
 set_flags(struct lower *l, const struct ir_ins *i)
 {
     struct x64 *x = &l->x;
+    if (l->calm[l->i]) { /* as they are */
+        l->unraised = 0;
+        return;
+    }
     const int t = temp_int(l);
     put_int(l, t, i->a);
     x_ri(x, X_I_AND, false, t, 31);
@@ -424,32 +612,37 @@ lower_fp(struct lower *l, const struct ir_ins *i)
     case IR_FTOF: convert(l, i); return true;
     case IR_LOADF: load_fp(l, i); return true;
     case IR_UNBOX: {
-        const int a = use_fp(l, i->a), t = temp_int(l);
+        if (is_single(l, i->a)) {
+            return true;
+        }
+        const int a = fp_use_bits(l, i->a), t = temp_int(l);
         fp_to_int(l, t, a);
         x_shift_i(x, X_SAR, true, t, 32);
         x_ri(x, X_I_CMP, true, t, -1);
         bail(l, x_jcc(x, CC_NE));
+        if (l->ir->opts & IROPT_BOX) {
+            kind_is(l, i->a, FK_SINGLE);
+        }
         return true;
     }
     case IR_FLAGS: flags(l); return true;
     case IR_SETFLAGS: set_flags(l, i); return true;
     case IR_MOVXF: {
-        const int a = use_fp(l, i->a), d = def_int(l, 0);
+        const int a = fp_use_bits(l, i->a), d = def_int(l, 0);
         fp_to_int(l, d, a);
         made_int(l, d);
         return true;
     }
-    case IR_MOVFX: {
+    case IR_MOVFX:
+    case IR_BOX: {
+        if (ir_is_const(l->ir, i->a) && l->ir->ins[i->a].imm == 0) {
+            const int d = def_fp(l, 0);
+            op3(l, 0, 0x57, d, d, d);
+            made_fp(l, d);
+            return true;
+        }
         const int a = use_int(l, i->a), d = def_fp(l, 0);
         fp_from_int(l, d, a);
-        made_fp(l, d);
-        return true;
-    }
-    case IR_BOX: {
-        const int t = temp_int(l), d = def_fp(l, 0);
-        put_int(l, t, i->a);
-        fp_from_int(l, d, t);
-        op3(l, P_S, 0x10, d, XMM_ONES, d);
         made_fp(l, d);
         return true;
     }

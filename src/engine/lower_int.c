@@ -398,7 +398,8 @@ store(struct lower *l, const struct ir_ins *i)
     struct x64 *x = &l->x;
     const struct ir_ins *v = &l->ir->ins[i->b];
     if (ir_class[v->op] == IRC_FP && i->aux >= IRT_U32) {
-        const int f = use_fp(l, i->b);
+        fp_canonical(l, i->b);
+        const int f = i->aux == IRT_U64 ? fp_use_bits(l, i->b) : use_fp(l, i->b);
         const struct mem m = address(l, i->a, i->imm);
         fault_here(l);
         if (i->aux == IRT_U64) {

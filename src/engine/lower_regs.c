@@ -168,7 +168,7 @@ use_int(struct lower *l, ref r)
         struct mem m;
         const struct ir_ins *i = &l->ir->ins[r];
         if (ir_class[i->op] == IRC_FP) {
-            const int x = use_fp(l, r);
+            const int x = fp_use_bits(l, r);
             k = take(l, false);
             fp_to_int(l, k, x);
             return k;
@@ -195,7 +195,7 @@ put_int(struct lower *l, int reg, ref r)
     if (k != NO_REG) {
         x_mov(&l->x, reg, k);
     } else if (ir_class[l->ir->ins[r].op] == IRC_FP) {
-        fp_to_int(l, reg, use_fp(l, r));
+        fp_to_int(l, reg, fp_use_bits(l, r));
     } else if (ir_is_known(l->ir, r)) {
         make_known(l, reg, r);
     } else if (find_mem(l, r, &m)) {
@@ -285,6 +285,7 @@ void
 made_fp(struct lower *l, int reg)
 {
     l->freg[reg] = (ref)l->i;
+    fp_made(l);
 }
 
 bool

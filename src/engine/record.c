@@ -18,8 +18,8 @@ struct parts {
     const uint8_t *guest, *code;
     size_t size;
 };
-static_assert(sizeof(struct record) % 8 == 0 && sizeof(struct record_span) == 8 && sizeof(struct record_exit) == 12 &&
-                  sizeof(struct fault_point) == 8 && sizeof(struct regmap) == 64,
+static_assert(sizeof(struct record) % 8 == 0 && sizeof(struct record_span) == 8 && sizeof(struct record_exit) == 20 &&
+                  sizeof(struct fault_point) == 16 && sizeof(struct regmap) == 64,
               "the layout of a record");
 
 /* Where its parts are, and its size, as its counts have it. */
@@ -151,7 +151,8 @@ record_make(struct engine *en, const struct region *r, const struct translation 
     struct record_exit *exits = (struct record_exit *)(uintptr_t)p.exits;
     for (uint32_t k = 0; k < made->n_exits; k++) {
         const struct jexit *o = &j->exits[made->first_exit + k];
-        exits[k] = (struct record_exit){.delta = (int32_t)(o->pc - made->pc), .kind = o->kind};
+        exits[k] = (struct record_exit){
+            .delta = (int32_t)(o->pc - made->pc), .kind = o->kind, .nan = o->nan, .single = o->single};
         if (o->kind == JX_CHAIN) {
             exits[k].word = (uint16_t)(o->slot - made->data);
             exits[k].unchained = (uint32_t)(o->unchained - (uint64_t)(uintptr_t)made->code);
@@ -333,7 +334,8 @@ record_load(struct engine *en, const struct record *rec, uint64_t pc, uint64_t e
     for (unsigned k = 0; k < rec->n_exits; k++) {
         const struct record_exit *o = &p.exits[k];
         struct jexit *e = &j->exits[t->first_exit + k];
-        *e = (struct jexit){.kind = o->kind, .pc = pc + (uint64_t)(int64_t)o->delta};
+        *e = (struct jexit){
+            .kind = o->kind, .pc = pc + (uint64_t)(int64_t)o->delta, .nan = o->nan, .single = o->single};
         if (o->kind == JX_CHAIN) {
             e->slot = t->data + o->word;
             e->unchained = (uint64_t)(uintptr_t)t->code + o->unchained;

@@ -40,6 +40,7 @@ struct record_exit {
     uint32_t unchained; /* JX_CHAIN: offset in the code */
     uint16_t word;      /* … and which of the data words is its slot */
     uint8_t kind, spare;
+    uint32_t nan, single; /* as struct jexit has them */
 };
 
 /* Of bytes, a multiple of 8: finds whatever happens to a file by accident. */

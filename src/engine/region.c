@@ -203,15 +203,17 @@ lay_out(struct region *r, const uint32_t *weight)
         r->blocks[k].label = k == 0;
     }
     for (unsigned k = 0; k < n; k++) {
-        const struct rblock *b = &r->blocks[k];
+        struct rblock *b = &r->blocks[k];
         const struct edges e = edges_of(r, b);
+        b->calls = is_call(r, b);
         for (unsigned s = 0; s < 2; s++) {
             const uint64_t pc = s == 0 ? e.behind : e.taken;
             const int to = pc != 0 ? index_of(r, pc) : -1;
+            b->succ[s] = (int16_t)to;
             if (to < 0) {
                 continue;
             }
-            const bool falls = (unsigned)to == k + 1 && !is_call(r, b) &&
+            const bool falls = (unsigned)to == k + 1 && !b->calls &&
                                (b->taken ? pc == e.taken && pc != e.behind : pc == e.behind && pc != e.taken);
             if (!falls) {
                 r->blocks[to].label = true;
@@ -262,6 +264,7 @@ assign(struct engine *en, struct region *r, const uint64_t *pcs, const uint32_t 
                 owner[i] = o->aux;
             }
         }
+        fstate_block(ir, k);
     }
     x[0] = 0;
     r->map = std_map;
@@ -337,5 +340,6 @@ region_grow(struct engine *en, struct hart *h, struct translation *head)
     const unsigned n = r->n_blocks;
     lay_out(r, weight);
     assign(en, r, pcs, weight, n);
+    fstate_flow(r);
     return true;
 }

@@ -63,6 +63,9 @@ static struct machine machines[] = {
     {"-dse", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5}},
     {"-regions", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5}},
     {"-place", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5}},
+    {"-nan", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5}},
+    {"-box", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5}},
+    {"-flags", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5}},
     {"none", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5, .opts_off = ~0u}},
 };
 #define MACHINES (sizeof machines / sizeof machines[0])

@@ -434,6 +434,114 @@ idiom(struct gen *g)
     }
 }
 
+/* Arithmetic of a format on any registers, whatever they hold. */
+static void
+fp_arith(struct gen *g, unsigned fmt, unsigned rd, unsigned a, unsigned b)
+{
+    static const uint8_t f5[] = {0, 1, 2, 3, 2, 0};
+    const unsigned k = below(g, 10);
+    if (k < 6) {
+        W(g, enc_r(0x53, 7, (unsigned)f5[k] << 2 | fmt, rd, a, b));
+    } else if (k == 6) {
+        W(g, enc_r(0x53, 7, 0x2c | fmt, rd, a, 0)); /* fsqrt */
+    } else {
+        W(g, enc_r(0x43 | below(g, 4) << 2, 7, any_reg(g) << 2 | fmt, rd, a, b)); /* fmadd … fnmadd */
+    }
+}
+
+/* Somebody looks at all the bits of an f register, or at those of one format. */
+static void
+fp_observe(struct gen *g, unsigned f, unsigned d)
+{
+    const unsigned fmt = below(g, 2);
+    switch (below(g, 8)) {
+    case 0: case 1:
+        W(g, enc_s(2 + fmt, below(g, 2) ? g->p0 : g->p1, f, (int)below(g, 8) * 8) | 4); /* fsw fsd */
+        break;
+    case 2:
+        W(g, enc_r(0x53, 0, 0x70 | fmt, d, f, 0)); /* fmv.x */
+        break;
+    case 3:
+        W(g, enc_r(0x53, 1, 0x70 | fmt, d, f, 0)); /* fclass */
+        break;
+    case 4: case 5:
+        W(g, enc_r(0x53, below(g, 3), 0x10 | fmt, any_reg(g), f, below(g, 2) ? f : any_reg(g))); /* fsgnj */
+        break;
+    case 6:
+        W(g, enc_r(0x53, below(g, 2), 0x14 | fmt, any_reg(g), f, any_reg(g))); /* fmin fmax */
+        break;
+    default:
+        W(g, enc_r(0x53, below(g, 3), 0x50 | fmt, d, f, any_reg(g))); /* fle flt feq */
+    }
+}
+
+/* What keeps NaNs and boxes moving: from memory, through arithmetic, copies, loops and formats, to where their bits are seen. */
+static void
+fp_idiom(struct gen *g)
+{
+    const uint32_t was = g->reserved;
+    const unsigned d = take_reg(g), e = free_reg(g), f = any_reg(g), h = any_reg(g), fmt = below(g, 2);
+    switch (below(g, 6)) {
+    case 0: /* results, seen some time later */
+        for (unsigned n = 1 + below(g, 4); n > 0; n--) {
+            fp_arith(g, fmt, n == 1 ? f : any_reg(g), below(g, 2) ? f : any_reg(g), any_reg(g));
+        }
+        fp_observe(g, f, e);
+        break;
+    case 1: /* a copy, then one of both changed and the other seen */
+        fp_arith(g, fmt, f, any_reg(g), h);
+        W(g, enc_r(0x53, 0, 0x10 | fmt, h, f, f));
+        fp_observe(g, below(g, 2) ? f : h, e);
+        fp_arith(g, below(g, 2), below(g, 2) ? f : h, f, h);
+        fp_observe(g, below(g, 2) ? f : h, e);
+        break;
+    case 2: /* the other format */
+        fp_arith(g, fmt, f, any_reg(g), h);
+        fp_arith(g, fmt ^ 1, h, f, below(g, 2) ? f : any_reg(g));
+        fp_observe(g, below(g, 2) ? f : h, e);
+        break;
+    case 3: { /* two values that meet where a branch ends */
+        const uint32_t over = here(g);
+        W(g, 0x63 | below(g, 2) << 12 | any_reg(g) << 15);
+        if (below(g, 2)) {
+            fp_arith(g, fmt, f, any_reg(g), h);
+        } else {
+            W(g, enc_i(0x07, 2 + below(g, 2), f, g->p0, 8 * (int)below(g, 8)));
+        }
+        aim(g, over, here(g));
+        fp_observe(g, f, e);
+        break;
+    }
+    case 4: /* fflags as they were, around a comparison or a conversion */
+        W(g, CSRI(d, 1, 2, 0));
+        for (unsigned n = 1 + below(g, 3); n > 0; n--) {
+            static const uint16_t ops[] = {0x50, 0x50, 0x60, 0x68, 0x10, 0x50};
+            const unsigned op = ops[below(g, 6)];
+            const unsigned rd = op == 0x10 || op == 0x68 ? any_reg(g) : e;
+            const unsigned rs2 = op == 0x60 || op == 0x68 ? below(g, 4) : any_reg(g);
+            W(g, enc_r(0x53, op == 0x50 || op == 0x10 ? below(g, 3) : below(g, 4), op | fmt, rd, op == 0x68 ? e : f, rs2));
+            if (below(g, 6) == 0) {
+                fp_observe(g, h, e);
+            }
+            if (below(g, 6) == 0) {
+                fp_arith(g, fmt, any_reg(g), f, h);
+            }
+        }
+        W(g, CSRI(0, 1, 1, below(g, 8) ? d : e)); /* fsflags */
+        break;
+    default: /* compare and branch */
+        W(g, enc_r(0x53, below(g, 3), 0x50 | fmt, e, f, h));
+        if (below(g, 4) == 0) {
+            straight_kind(g, below(g, 2) ? K_INT : K_FP, 0);
+        }
+        const uint32_t over = here(g);
+        W(g, 0x63 | below(g, 2) << 12 | e << 15);
+        fp_arith(g, fmt, f, f, any_reg(g));
+        aim(g, over, here(g));
+    }
+    g->reserved = was;
+}
+
 /* An instruction that stops the engine; who runs it goes on behind it. */
 static void
 stopper(struct gen *g)
@@ -586,6 +694,8 @@ straight(struct gen *g)
         csr_access(g);
     } else if (chance(g, like->idiom)) {
         idiom(g);
+    } else if (chance(g, like->fp_idiom)) {
+        fp_idiom(g);
     } else if (chance(g, like->mem)) {
         switch (below(g, 5)) {
         case 0:

@@ -383,6 +383,7 @@ rprog_make(struct rprog *p, uint64_t seed, ext_set exts)
         g.palette = below(&g, 2) ? ANY : (uint32_t)rng_next(&g.r) & (uint32_t)rng_next(&g.r);
         g.like = (struct taste){
             .fp = below(&g, 2) ? below(&g, 200) : 0,
+            .fp_idiom = below(&g, 2) ? below(&g, 120) : 0,
             .mem = 20 + below(&g, 100),
             .odd = below(&g, 3) ? 0 : below(&g, 100),
             .fault = below(&g, 3) ? 0 : below(&g, 12),

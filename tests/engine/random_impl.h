@@ -16,7 +16,7 @@ enum { RA = 1, SP = 2, T0 = 5, A7 = 17 };
 
 /* What a program is rich in: chances in 256. */
 struct taste {
-    unsigned fp, mem, odd, fault, idiom, short_code, patch, rounding, csr;
+    unsigned fp, fp_idiom, mem, odd, fault, idiom, short_code, patch, rounding, csr;
 };
 
 struct site { /* an instruction of 4 bytes that may be changed */

@@ -1,0 +1,188 @@
+/*
+ * fstate.c - what f registers hold besides exactly the guest's bits
+ *
+ * The host's arithmetic makes other NaNs than RISC-V's one, and knows nothing of boxes around singles. Neither matters to more
+ * arithmetic: a NaN in gives a NaN out, and a scalar operation looks at its half only. So results stay as the host makes them until
+ * somebody can see their bits: a store, a move to an integer register, a sign injection, an operation of the other format, an exit,
+ * a fault. What was loaded or moved in has any payload and keeps it: that is why the state is tracked, and never guessed.
+ *
+ *      state      the home holds                             a label where two of them meet
+ *      exact      the guest's 64 bits                        exact, if one of them is
+ *      nan        … but a NaN stands for the canonical one   nan, if the other is nan or canon
+ *      canon      … no NaN but the canonical one             canon, if both are
+ *      single     the guest's low half; above it, anything   single, if both are; with nan and canon as above
+ *
+ * From nan to exact costs a comparison, from single to exact a merge; from exact there is no way back.
+ */
+#include "engine/lower.h"
+
+#include "isa/fpbits.h"
+
+static struct sym {
+    uint8_t kind; /* if it is no copy */
+    uint8_t copy; /* 1 + the f register that it was at the block's begin, or 0 */
+    bool single;  /* … and was seen to be boxed */
+} summary[REGION_BLOCKS][32]; /* of who holds the lock */
+
+static unsigned
+constant(const struct ir *ir, ref r, unsigned fmt)
+{
+    const bool nan = !ir_is_const(ir, r) || fp_is_nan(fmt, (uint64_t)ir->ins[r].imm);
+    return nan ? 0 : FK_CANON | FK_NUM;
+}
+
+unsigned
+fstate_made(const struct ir *ir, const struct ir_ins *i, const uint8_t *kinds)
+{
+    const unsigned single = (i->aux & 1) == IRF_S ? FK_SINGLE : 0;
+    const unsigned a = kinds[i->a];
+    switch (i->op) {
+    case IR_FADD: case IR_FSUB: case IR_FMUL: case IR_FDIV: case IR_FSQRT: case IR_FMADD: case IR_FTOF:
+        return FK_NAN | single;
+    case IR_FMIN: case IR_FMAX: case IR_ITOF: /* NaNs are the interpreter's */
+        return FK_CANON | FK_NUM | single;
+    case IR_FSGNJX:
+        if (i->a == i->b) { /* the absolute value of the canonical NaN is itself */
+            return single == 0 && (a & FK_SINGLE) != 0 ? 0 : a | single;
+        }
+        /* fallthrough */
+    case IR_FSGNJ: case IR_FSGNJN: case IR_FNEG:
+        return single | ((a & FK_NUM) != 0 && (a & FK_SINGLE) == single ? FK_CANON | FK_NUM : 0u);
+    case IR_LOADF:
+        return i->aux == IRT_U32 ? FK_SINGLE : 0;
+    case IR_BOX:
+        return FK_SINGLE | constant(ir, i->a, SF_S);
+    case IR_MOVFX:
+        return constant(ir, i->a, SF_D);
+    default:
+        return 0;
+    }
+}
+
+unsigned
+fstate_get(const struct fstate *fs, unsigned g)
+{
+    return (fs->nan >> g & 1 ? FK_NAN : 0) | (fs->single >> g & 1 ? FK_SINGLE : 0) | (fs->canon >> g & 1 ? FK_CANON : 0) |
+           (fs->num >> g & 1 ? FK_NUM : 0);
+}
+
+static void
+put(uint32_t *bits, unsigned g, bool on)
+{
+    *bits = (*bits & ~(1u << g)) | (uint32_t)on << g;
+}
+
+void
+fstate_put(struct fstate *fs, unsigned g, unsigned kind)
+{
+    put(&fs->nan, g, kind & FK_NAN);
+    put(&fs->single, g, kind & FK_SINGLE);
+    put(&fs->canon, g, kind & FK_CANON);
+    put(&fs->num, g, kind & FK_NUM);
+}
+
+void
+fstate_block(const struct ir *ir, unsigned block)
+{
+    static struct sym values[IR_LIMIT];
+    static uint8_t kinds[IR_LIMIT]; /* of copies the least that may be said */
+    ref now[32] = {0};
+    for (unsigned k = 1; k < ir->n; k++) {
+        const struct ir_ins *i = &ir->ins[k];
+        values[k] = (struct sym){0};
+        kinds[k] = 0;
+        if (i->op == IR_GETF) {
+            values[k].copy = (uint8_t)(i->aux + 1);
+            now[i->aux] = (ref)k;
+        } else if (i->op == IR_SETF) {
+            now[i->aux] = i->a;
+        } else if (i->op == IR_UNBOX) {
+            if (values[i->a].copy != 0 && (ir->opts & IROPT_BOX)) {
+                values[i->a].single = true;
+                kinds[i->a] = FK_SINGLE;
+            }
+        } else if (ir_class[i->op] == IRC_FP) {
+            unsigned kind = fstate_made(ir, i, kinds);
+            if ((kind & FK_SINGLE) != 0 && (ir->opts & IROPT_BOX) == 0) {
+                kind = 0;
+            } else if ((kind & FK_NAN) != 0 && (ir->opts & IROPT_NAN) == 0) {
+                kind ^= FK_NAN | FK_CANON;
+            }
+            kinds[k] = values[k].kind = (uint8_t)kind;
+        }
+    }
+    for (unsigned g = 0; g < 32; g++) {
+        summary[block][g] = now[g] != 0 ? values[now[g]] : (struct sym){.copy = (uint8_t)(g + 1)};
+    }
+}
+
+static struct fstate
+behind(const struct sym *block, struct fstate in)
+{
+    struct fstate out = {0};
+    for (unsigned g = 0; g < 32; g++) {
+        unsigned kind = block[g].kind;
+        if (block[g].copy != 0) {
+            kind = fstate_get(&in, block[g].copy - 1u);
+            if (block[g].single && (kind & FK_SINGLE) == 0) {
+                kind = FK_SINGLE;
+            }
+        }
+        fstate_put(&out, g, kind);
+    }
+    return out;
+}
+
+static struct fstate
+meet(struct fstate a, struct fstate b)
+{
+    const uint32_t same = ~(a.single ^ b.single);
+    return (struct fstate){
+        .nan = same & ((a.nan & (b.nan | b.canon)) | (b.nan & a.canon)),
+        .single = a.single & b.single,
+        .canon = same & a.canon & b.canon,
+        .num = same & a.num & b.num,
+    };
+}
+
+void
+fstate_flow(struct region *r)
+{
+    bool reached[REGION_BLOCKS] = {true};
+    r->blocks[0].fs = (struct fstate){0}; /* who enters brings exact ones */
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (unsigned k = 0; k < r->n_blocks; k++) {
+            const struct rblock *b = &r->blocks[k];
+            if (!reached[k]) {
+                continue;
+            }
+            const struct fstate out = b->calls ? (struct fstate){0} : behind(summary[k], b->fs);
+            for (unsigned s = 0; s < 2; s++) {
+                if (b->succ[s] < 0) {
+                    continue;
+                }
+                struct rblock *to = &r->blocks[b->succ[s]];
+                const struct fstate in = reached[b->succ[s]] ? meet(to->fs, out) : out;
+                if (!reached[b->succ[s]] || memcmp(&in, &to->fs, sizeof in) != 0) {
+                    to->fs = in;
+                    reached[b->succ[s]] = changed = true;
+                }
+            }
+        }
+    }
+}
+
+void
+fstate_settle(struct hart *h, uint32_t nan, uint32_t single)
+{
+    for (uint32_t left = nan | single; left != 0; left &= left - 1) {
+        const unsigned g = (unsigned)__builtin_ctz(left);
+        const unsigned fmt = single >> g & 1 ? SF_S : SF_D;
+        uint64_t v = h->f[g];
+        if (nan >> g & 1 && fp_is_nan(fmt, v)) {
+            v = fp_nan(fmt);
+        }
+        h->f[g] = fmt == SF_S ? fp_box(SF_S, v) : v;
+    }
+}
