@@ -510,7 +510,7 @@ start(struct run *r, int argc, char **argv)
 static void
 defaults(struct run *r)
 {
-    r->opt.engine = ENGINE_THREADED;
+    r->opt.engine = ENGINE_ADAPTIVE;
     r->opt.guest_base = DEFAULT_BASE;
     r->opt.uname_release = DEFAULT_RELEASE;
     r->opt.sysroot = DEFAULT_SYSROOT;
