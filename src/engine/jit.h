@@ -140,6 +140,7 @@ struct jit {
     uint8_t *top;              /* free code starts here (executable view) */
     uint8_t *floor;            /* … and what is below is the trampolines, which stay */
     uint64_t *data, *data_top, *data_end; /* slots and counters, in reach of rip-relative addressing */
+    char *tables;              /* exits, by_addr and the other tables of fixed size */
     struct jexit *exits;
     uint32_t n_exits, max_exits;
     uint32_t *entries;         /* entries[pc / 2]: offset of the translation in the cache, 0 for none */

@@ -206,6 +206,23 @@ reserve(size_t bytes, int prot)
     return p == MAP_FAILED ? NULL : p;
 }
 
+/* What the translator writes as it works, in one reservation: its parts, one behind the other, and their size. */
+static size_t
+lay_out_tables(struct jit *j, char *at)
+{
+    size_t used = 0;
+#define PART(member, bytes) (j->member = (void *)((uintptr_t)at + used), used += ((bytes) + PAGE - 1) & ~(size_t)(PAGE - 1))
+    PART(exits, EXITS_MAX * sizeof *j->exits);
+    PART(by_addr, TRANSLATIONS_MAX * sizeof *j->by_addr);
+    PART(heat, sizeof *j->heat << HEAT_BITS);
+    PART(region, sizeof *j->region);
+    PART(ir, sizeof *j->ir);
+    PART(relocs, RELOCS_MAX * sizeof *j->relocs);
+    PART(record, RECORD_MAX);
+#undef PART
+    return used;
+}
+
 int
 jit_init(struct engine *en, struct err *e)
 {
@@ -228,18 +245,12 @@ jit_init(struct engine *en, struct err *e)
     /* Code and data side by side: rip-relative displacements reach from one to the other. */
     j->code = reserve(j->size + DATA_BYTES, PROT_NONE);
     j->write = reserve(j->size, PROT_NONE);
-    j->exits = reserve(EXITS_MAX * sizeof *j->exits, PROT_READ | PROT_WRITE);
-    j->by_addr = reserve(TRANSLATIONS_MAX * sizeof *j->by_addr, PROT_READ | PROT_WRITE);
     j->entries = reserve(ENTRIES_BYTES, PROT_READ);
-    j->heat = reserve(sizeof *j->heat << HEAT_BITS, PROT_READ | PROT_WRITE);
-    j->region = reserve(sizeof *j->region, PROT_READ | PROT_WRITE);
-    j->ir = reserve(sizeof *j->ir, PROT_READ | PROT_WRITE);
-    j->relocs = reserve(RELOCS_MAX * sizeof *j->relocs, PROT_READ | PROT_WRITE);
-    j->record = reserve(RECORD_MAX, PROT_READ | PROT_WRITE);
-    if (j->code == NULL || j->write == NULL || j->exits == NULL || j->by_addr == NULL || j->entries == NULL || j->heat == NULL ||
-        j->region == NULL || j->ir == NULL || j->relocs == NULL || j->record == NULL) {
+    j->tables = reserve(lay_out_tables(j, NULL), PROT_READ | PROT_WRITE);
+    if (j->code == NULL || j->write == NULL || j->entries == NULL || j->tables == NULL) {
         return err_set(e, -ENOMEM, "reserve address space for translations (is ulimit -v set?)");
     }
+    lay_out_tables(j, j->tables);
     j->data = (uint64_t *)(void *)(j->code + j->size);
     if (mprotect(j->data, DATA_BYTES, PROT_READ | PROT_WRITE) != 0) {
         return err_set(e, -errno, "reserve memory for translations");
@@ -262,18 +273,12 @@ jit_fini(struct engine *en)
     if (j == NULL) {
         return;
     }
-    if (j->code != NULL && j->entries != NULL && j->by_addr != NULL && j->exits != NULL && j->write != NULL) {
+    if (j->code != NULL && j->write != NULL && j->entries != NULL && j->tables != NULL) {
         jit_flush(en);
         munmap(j->code, j->size + DATA_BYTES);
         munmap(j->write, j->size);
-        munmap(j->exits, EXITS_MAX * sizeof *j->exits);
-        munmap(j->by_addr, TRANSLATIONS_MAX * sizeof *j->by_addr);
         munmap(j->entries, ENTRIES_BYTES);
-        munmap(j->heat, sizeof *j->heat << HEAT_BITS);
-        munmap(j->region, sizeof *j->region);
-        munmap(j->ir, sizeof *j->ir);
-        munmap(j->relocs, RELOCS_MAX * sizeof *j->relocs);
-        munmap(j->record, RECORD_MAX);
+        munmap(j->tables, lay_out_tables(j, j->tables));
     }
     free(j);
     en->jit = NULL;
