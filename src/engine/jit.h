@@ -147,7 +147,8 @@ struct jit {
     struct translation *all;   /* dead ones too */
     struct on_page *by_page[1u << 12]; /* by the page's low bits */
     struct translation **by_addr; /* by address of code, for faults */
-    uint32_t n_by_addr, max_by_addr;
+    uint32_t n_by_addr;
+    uint32_t *starts;          /* by place of the first byte of code: which of by_addr it is */
     uint16_t *heat;            /* of cold code, by hash of the pc */
     uint64_t epoch;            /* raised when something was forgotten: return addresses then count no more */
     atomic_bool flush_wanted;

@@ -1,7 +1,7 @@
 /*
  * tcache.c - where translations live
  *
- *      code view (r-x)   | trampolines | translation | translation | …            the same memory, a memfd,
+ *      code view (r-x)   | trampolines | translation | translation | …            the same memory,         
  *      write view (rw-)  |             "             "                            at two places
  *      data (rw-)        | slot | counter | slot | …        in reach of the code, private: a child of fork has its own
  *
@@ -32,6 +32,7 @@
 #define TRANSLATIONS_MAX (1u << 18)
 #define ENTRIES_BYTES (GUEST_TOP * 2)
 #define HEAT_BITS 14
+#define TRANSLATION_ALIGN 16 /* where the next one may begin */
 #define PAGE_BUCKETS (sizeof((struct jit *)NULL)->by_page / sizeof((struct jit *)NULL)->by_page[0])
 
 #define CALLEE_SAVED (1u << RBX | 1u << RBP | 0xf000u)
@@ -115,22 +116,21 @@ trampolines(struct jit *j)
     j->top = j->floor = j->code + JIT_FIXED_BYTES;
 }
 
+/*
+ * Fresh memory for the cache from there on, at its two places. Shared anonymous memory: perf looks for the names of the code in it
+ * (/tmp/perf-PID.map), which it does not for a memfd.
+ */
 static int
 views_map(struct jit *j, uint8_t *from)
 {
     const size_t off = (size_t)(from - j->code), len = j->size - off;
-    const int fd = memfd_create("code", MFD_CLOEXEC);
-    if (fd < 0) {
+    void *const code = j->code + off, *const writable = j->write + off;
+    if (mmap(code, len, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED ||
+        mremap(code, 0, len, MREMAP_MAYMOVE | MREMAP_FIXED, writable) == MAP_FAILED || /* 0: the same memory once more */
+        mprotect(writable, len, PROT_READ | PROT_WRITE) != 0) {
         return -errno;
     }
-    int r = 0;
-    if (ftruncate(fd, (off_t)len) != 0 ||
-        mmap(j->write + off, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED ||
-        mmap(j->code + off, len, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED) {
-        r = -errno;
-    }
-    close(fd);
-    return r;
+    return 0;
 }
 
 static void
@@ -214,6 +214,7 @@ lay_out_tables(struct jit *j, char *at)
 #define PART(member, bytes) (j->member = (void *)((uintptr_t)at + used), used += ((bytes) + PAGE - 1) & ~(size_t)(PAGE - 1))
     PART(exits, EXITS_MAX * sizeof *j->exits);
     PART(by_addr, TRANSLATIONS_MAX * sizeof *j->by_addr);
+    PART(starts, j->size / TRANSLATION_ALIGN * sizeof *j->starts);
     PART(heat, sizeof *j->heat << HEAT_BITS);
     PART(region, sizeof *j->region);
     PART(ir, sizeof *j->ir);
@@ -325,7 +326,7 @@ jit_flush(struct engine *en)
 struct translation *
 jit_begin(struct jit *j, struct x64 *x)
 {
-    uint8_t *const at = (uint8_t *)(((uintptr_t)j->top + 15) & ~(uintptr_t)15);
+    uint8_t *const at = (uint8_t *)(((uintptr_t)j->top + TRANSLATION_ALIGN - 1) & ~(uintptr_t)(TRANSLATION_ALIGN - 1));
     if (at + 4096 > j->code + j->size || j->n_by_addr == TRANSLATIONS_MAX) {
         return NULL;
     }
@@ -465,6 +466,7 @@ jit_publish(struct engine *en, const struct translation *made, const struct x64 
         *bucket = &t->pages[k];
     }
     j->by_addr[j->n_by_addr] = t;
+    __atomic_store_n(&j->starts[(t->code - j->code) / TRANSLATION_ALIGN], j->n_by_addr, __ATOMIC_RELAXED);
     __atomic_store_n(&j->n_by_addr, j->n_by_addr + 1, __ATOMIC_RELEASE);
     __atomic_store_n(&j->entries[t->pc / 2], (uint32_t)(t->code - j->code), __ATOMIC_RELEASE);
     if (j->show & SHOW_PERF) {
@@ -525,7 +527,7 @@ struct translation *
 jit_find(struct jit *j, uint64_t pc)
 {
     const uint32_t e = pc < GUEST_TOP ? __atomic_load_n(&j->entries[pc / 2], __ATOMIC_ACQUIRE) : 0;
-    return e == 0 ? NULL : jit_translation_at(j, j->code + e);
+    return e == 0 ? NULL : j->by_addr[j->starts[e / TRANSLATION_ALIGN]];
 }
 
 static bool
