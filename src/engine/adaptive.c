@@ -419,7 +419,7 @@ adaptive_fault(struct hart *h, void *ucontext, uint64_t host_addr, bool *resume)
         if (t->map->x[g] != NO_REG) {
             h->x[g] = (uint64_t)uc->uc_mcontext.gregs[gregs[t->map->x[g]]];
         }
-        if (t->map->f[g] != NO_REG) {
+        if (t->map->f[g] != NO_REG && (t->faults[lo].dirty >> g & 1)) {
             memcpy(&h->f[g], &uc->uc_mcontext.fpregs->_xmm[t->map->f[g]], 8);
         }
     }

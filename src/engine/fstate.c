@@ -23,6 +23,7 @@ static struct sym {
     uint8_t copy; /* 1 + the f register that it was at the block's begin, or 0 */
     bool single;  /* … and was seen to be boxed */
 } summary[REGION_BLOCKS][32]; /* of who holds the lock */
+static uint32_t reads[REGION_BLOCKS], writes[REGION_BLOCKS];
 
 static unsigned
 constant(const struct ir *ir, ref r, unsigned fmt)
@@ -87,6 +88,7 @@ fstate_block(const struct ir *ir, unsigned block)
     static struct sym values[IR_LIMIT];
     static uint8_t kinds[IR_LIMIT]; /* of copies the least that may be said */
     ref now[32] = {0};
+    reads[block] = writes[block] = 0;
     for (unsigned k = 1; k < ir->n; k++) {
         const struct ir_ins *i = &ir->ins[k];
         values[k] = (struct sym){0};
@@ -94,8 +96,10 @@ fstate_block(const struct ir *ir, unsigned block)
         if (i->op == IR_GETF) {
             values[k].copy = (uint8_t)(i->aux + 1);
             now[i->aux] = (ref)k;
+            reads[block] |= 1u << i->aux; /* GETF is of what nothing in the block has written */
         } else if (i->op == IR_SETF) {
             now[i->aux] = i->a;
+            writes[block] |= 1u << i->aux;
         } else if (i->op == IR_UNBOX) {
             if (values[i->a].copy != 0 && (ir->opts & IROPT_BOX)) {
                 values[i->a].single = true;
@@ -142,7 +146,30 @@ meet(struct fstate a, struct fstate b)
         .single = a.single & b.single,
         .canon = same & a.canon & b.canon,
         .num = same & a.num & b.num,
+        .dirty = a.dirty | b.dirty,
     };
+}
+
+/* Whoever may write a register back has to have it, whichever way he came. */
+static void
+find_live(struct region *r)
+{
+    for (unsigned k = 0; k < r->n_blocks; k++) {
+        r->blocks[k].live = 0;
+    }
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (unsigned k = r->n_blocks; k-- > 0;) {
+            struct rblock *b = &r->blocks[k];
+            uint32_t live = 0;
+            for (unsigned s = 0; s < 2 && !b->calls; s++) {
+                live |= b->succ[s] >= 0 ? r->blocks[b->succ[s]].live : 0;
+            }
+            live = (live & ~writes[k]) | reads[k] | b->fs.dirty;
+            changed |= live != b->live;
+            b->live = live;
+        }
+    }
 }
 
 void
@@ -157,7 +184,11 @@ fstate_flow(struct region *r)
             if (!reached[k]) {
                 continue;
             }
-            const struct fstate out = b->calls ? (struct fstate){0} : behind(summary[k], b->fs);
+            struct fstate out = {0};
+            if (!b->calls) {
+                out = behind(summary[k], b->fs);
+                out.dirty = b->fs.dirty | writes[k];
+            }
             for (unsigned s = 0; s < 2; s++) {
                 if (b->succ[s] < 0) {
                     continue;
@@ -171,6 +202,7 @@ fstate_flow(struct region *r)
             }
         }
     }
+    find_live(r);
 }
 
 void

@@ -67,7 +67,7 @@ struct jexit {
 struct fault_point {
     uint32_t off; /* of the host instruction, from the translation's start */
     int32_t delta; /* guest address, from the translation's pc */
-    uint32_t nan, single; /* struct fstate */
+    uint32_t nan, single, dirty; /* struct fstate */
 };
 
 /*
@@ -79,6 +79,7 @@ struct fstate {
     uint32_t single; /* the low half counts; the guest's upper half is all ones */
     uint32_t canon;  /* a NaN there is the canonical one */
     uint32_t num;    /* there is no NaN */
+    uint32_t dirty;  /* hart->f has not heard of it yet; a home that is not dirty may hold anything, if nobody reads it */
 };
 
 /* One piece of generated code: a block (tier 1) or a region (tier 2). What it points to, but for code and data, is behind it. */
@@ -112,6 +113,7 @@ struct rblock {
     bool calls;            /* it ends with a call: what it comes back to, it comes back to with exact f registers */
     int16_t succ[2];       /* where it goes to otherwise, by index; -1: out of the region, or nowhere */
     struct fstate fs;      /* at its label */
+    uint32_t live;         /* f registers that are in their homes there: read, or written back, before they are written */
     uint8_t *at;           /* lower(): where it was emitted, or NULL */
 };
 #define REGION_BLOCKS 128

@@ -56,8 +56,8 @@ fault_here(struct lower *l)
         l->full = true;
         return;
     }
-    l->faults[l->n_faults++] = (struct fault_point){(uint32_t)(x_here(&l->x) - l->start), (int32_t)(pc_here(l) - l->r->pc), l->fs.nan,
-                                                    l->fs.single};
+    l->faults[l->n_faults++] = (struct fault_point){(uint32_t)(x_here(&l->x) - l->start), (int32_t)(pc_here(l) - l->r->pc),
+                                                    l->fs.nan & l->fs.dirty, l->fs.single & l->fs.dirty, l->fs.dirty};
 }
 
 struct mem
@@ -74,7 +74,7 @@ address(struct lower *l, ref base, int64_t disp)
 
 /* Guest registers from where the region has them to where the standard convention wants them, and back. */
 static void
-shuffle_raw(struct lower *l)
+shuffle_raw(struct lower *l, uint32_t dirty)
 {
     if (l->map == &std_map) {
         return;
@@ -84,12 +84,11 @@ shuffle_raw(struct lower *l)
         if (h != NO_REG && std_map.x[g] != h) {
             x_rm(&l->x, X_STORE, true, h, M(RBP, HART_X(g)));
         }
-        if (l->map->f[g] != NO_REG) {
+    }
+    for (unsigned g = 0; g < 32; g++) {
+        if (l->map->f[g] != NO_REG && (dirty >> g & 1)) {
             fp_store_reg(l, l->map->f[g], M(RBP, HART_F(g)));
         }
-    }
-    if (l->map->f[0] != NO_REG) {
-        fp_store_reg(l, l->map->f[0], M(RBP, HART_F(0)));
     }
     for (unsigned g = 1; g < 32; g++) {
         if (std_map.x[g] != NO_REG && l->map->x[g] != std_map.x[g]) {
@@ -102,11 +101,11 @@ static void
 shuffle_out(struct lower *l, struct fstate fs)
 {
     fp_settle(l, fs, (struct fstate){0});
-    shuffle_raw(l);
+    shuffle_raw(l, fs.dirty);
 }
 
 static void
-shuffle_in(struct lower *l)
+shuffle_in(struct lower *l, const struct rblock *to)
 {
     if (l->map == &std_map) {
         return;
@@ -123,7 +122,7 @@ shuffle_in(struct lower *l)
         }
     }
     for (unsigned g = 0; g < 32; g++) {
-        if (l->map->f[g] != NO_REG) {
+        if (l->map->f[g] != NO_REG && (to->live >> g & 1)) {
             fp_load_reg(l, l->map->f[g], M(RBP, HART_F(g)));
         }
     }
@@ -145,9 +144,9 @@ go_exit(struct lower *l, enum jexit_kind kind, uint64_t pc, const struct fstate 
         l->full = l->j->no_room = true;
         return;
     }
-    l->j->exits[n].nan = fs->nan;
-    l->j->exits[n].single = fs->single;
-    shuffle_raw(l);
+    l->j->exits[n].nan = fs->nan & fs->dirty;
+    l->j->exits[n].single = fs->single & fs->dirty;
+    shuffle_raw(l, fs->dirty);
     leave(l, n);
 }
 
@@ -213,7 +212,18 @@ poll(struct lower *l)
 static bool
 fits(struct fstate from, const struct rblock *to)
 {
-    return ((from.nan & ~to->fs.nan) | (from.single & ~to->fs.single)) == 0;
+    return (((from.nan & ~to->fs.nan) | (from.single & ~to->fs.single)) & from.dirty) == 0;
+}
+
+static void
+settle_for(struct lower *l, struct fstate from, const struct rblock *to)
+{
+    const struct fstate *t = &to->fs;
+    if ((t->nan & ~(from.nan | from.canon)) | (t->single & ~from.single) | (t->canon & ~(from.canon | from.nan)) |
+        (t->num & ~from.num) | (from.dirty & ~t->dirty)) {
+        l->full = true; /* cannot be: a way that fstate_flow() did not see */
+    }
+    fp_settle(l, from, *t);
 }
 
 /* Control to pc, inside the region or out of it. */
@@ -226,7 +236,7 @@ go(struct lower *l, uint64_t pc, struct fstate fs)
         go_chain(l, pc, false);
         return;
     }
-    fp_settle(l, fs, b->fs);
+    settle_for(l, fs, b);
     if (b->at != NULL) {
         x_jmp_to(&l->x, b->at);
     } else {
@@ -321,7 +331,7 @@ come_back(struct lower *l, uint64_t link)
     if (b == NULL) {
         go_chain(l, link, false);
     } else {
-        shuffle_in(l);
+        shuffle_in(l, b);
         /* The block is laid out next, or its jump follows. */
         if (b->at != NULL) {
             x_jmp_to(&l->x, b->at);
@@ -513,6 +523,7 @@ lower_unit(struct lower *l)
             if (i->op == IR_SETF) {
                 fstate_put(&l->fs, i->aux, l->fk[i->a]);
                 l->fval[i->aux] = i->a;
+                l->fs.dirty |= 1u << i->aux;
             }
             break;
         }
@@ -549,7 +560,7 @@ lower_blocks(struct lower *l)
         if (k->label) {
             lower_unit(l);
             if (falls) {
-                fp_settle(l, l->fs, k->fs);
+                settle_for(l, l->fs, k);
             }
             l->fs = k->fs;
             k->at = l->x.p;
@@ -682,7 +693,7 @@ jit_lower(struct engine *en, struct region *r)
     if (j->show & SHOW_TEXT) {
         show_region(en, r);
     }
-    shuffle_in(l);
+    shuffle_in(l, &r->blocks[0]);
     ir_reset(l->ir);
     lower_blocks(l);
     if (j->show & SHOW_ASM) {

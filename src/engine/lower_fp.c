@@ -131,19 +131,30 @@ kind_is(struct lower *l, ref r, unsigned kind)
     }
 }
 
-/* All ones above a single. */
+/* All ones above the single in x. t may be overwritten. */
 static void
-box(struct lower *l, int x)
+box_into(struct lower *l, int x, int t)
 {
     if (l->j->avx) {
         op3(l, P_S, 0x10, x, XMM_ONES, x);
         return;
     }
-    const int t = temp_fp(l);
+    if (t == x) {
+        t = x == 0 ? 1 : 0;
+    }
     fp_move(l, t, XMM_ONES);
     x_rr(&l->x, X_P(P_S) | X_0F | 0x10, false, t, x);
     fp_move(l, x, t);
-    l->flock &= ~(1u << t);
+}
+
+static void
+box(struct lower *l, int x)
+{
+    const int t = l->j->avx ? NO_REG : temp_fp(l);
+    box_into(l, x, t);
+    if (t != NO_REG) {
+        l->flock &= ~(1u << t);
+    }
 }
 
 /* A jump to where a NaN in x is replaced, if there is one. */
@@ -207,12 +218,7 @@ fp_nan_stub(struct lower *l, const struct stub *s)
 void
 fp_settle(struct lower *l, struct fstate from, struct fstate to)
 {
-    /* A label that asks for what cannot be had: fstate_flow() did not see this way. */
-    if ((to.nan & ~(from.nan | from.canon)) | (to.single & ~from.single) | (to.canon & ~(from.canon | from.nan)) |
-        (to.num & ~from.num)) {
-        l->full = true;
-    }
-    const uint32_t nan = from.nan & ~to.nan, boxes = from.single & ~to.single;
+    const uint32_t nan = from.nan & ~to.nan & from.dirty, boxes = from.single & ~to.single & from.dirty;
     for (uint32_t left = nan | boxes; left != 0; left &= left - 1) {
         const int g = __builtin_ctz(left), home = l->map->f[g];
         const struct mem m = M(RBP, HART_F(g));
@@ -228,13 +234,12 @@ fp_settle(struct lower *l, struct fstate from, struct fstate to)
         }
         if (boxes >> g & 1) {
             if (home == NO_REG) {
-                x_store_imm(&l->x, 4, M(RBP, HART_F(g) + 4), -1);
-            } else if (l->j->avx) {
-                box(l, home);
+                /* whole, for it will be read whole */
+                fp_load_reg(l, 0, m);
+                box_into(l, 0, 0);
+                fp_store_reg(l, 0, m);
             } else {
-                fp_move(l, 0, XMM_ONES);
-                x_rr(&l->x, X_P(P_S) | X_0F | 0x10, false, 0, home);
-                fp_move(l, home, 0);
+                box_into(l, home, 0);
             }
         }
     }
@@ -613,6 +618,16 @@ lower_fp(struct lower *l, const struct ir_ins *i)
     case IR_LOADF: load_fp(l, i); return true;
     case IR_UNBOX: {
         if (is_single(l, i->a)) {
+            return true;
+        }
+        struct mem m;
+        if ((l->fk[i->a] & FK_NAN) == 0 && memory_operand(l, i->a, &m)) {
+            m.disp += 4;
+            x_mi(x, X_I_CMP, false, m, -1);
+            bail(l, x_jcc(x, CC_NE));
+            if (l->ir->opts & IROPT_BOX) {
+                kind_is(l, i->a, FK_SINGLE);
+            }
             return true;
         }
         const int a = fp_use_bits(l, i->a), t = temp_int(l);

@@ -19,7 +19,7 @@ struct parts {
     size_t size;
 };
 static_assert(sizeof(struct record) % 8 == 0 && sizeof(struct record_span) == 8 && sizeof(struct record_exit) == 20 &&
-                  sizeof(struct fault_point) == 16 && sizeof(struct regmap) == 64,
+                  sizeof(struct fault_point) == 20 && sizeof(struct regmap) == 64,
               "the layout of a record");
 
 /* Where its parts are, and its size, as its counts have it. */
