@@ -27,7 +27,7 @@ stub_new(struct lower *l, enum stub_kind k, uint8_t *from)
         l->n_stubs = 0;
     }
     struct stub *s = &l->stubs[l->n_stubs++];
-    *s = (struct stub){.kind = (uint8_t)k, .from = from, .fs = l->fs, .unraised = NO_REG};
+    *s = (struct stub){.kind = (uint8_t)k, .from = from, .fs = l->fs, .unraised = NO_REG, .back_to = NO_REG};
     return s;
 }
 
@@ -37,7 +37,7 @@ pc_here(const struct lower *l)
     return l->r->pcs[l->ir->ins[l->i].gi];
 }
 
-void
+struct stub *
 bail(struct lower *l, uint8_t *from)
 {
     struct stub *s = stub_new(l, STUB_EXIT, from);
@@ -47,6 +47,7 @@ bail(struct lower *l, uint8_t *from)
         s->unraised = (int8_t)use_fp(l, l->unraised);
         s->fmt = l->fk[l->unraised] & FK_SINGLE ? IRF_S : IRF_D;
     }
+    return s;
 }
 
 void
@@ -437,6 +438,9 @@ lower_stub(struct lower *l, const struct stub *s)
         unchained(l, (uint32_t)s->pc);
         break;
     case STUB_EXIT:
+        if (s->back_to != NO_REG) {
+            fp_move(l, s->back_to, s->back_from);
+        }
         if (s->unraised != NO_REG) {
             fp_raise(l, s->fmt, s->unraised);
         }

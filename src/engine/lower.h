@@ -37,6 +37,7 @@ struct stub {
     uint8_t *back;
     struct fstate fs;                /* where it was made */
     uint32_t regs, homes, spills;    /* STUB_NAN: where the value is */
+    int8_t back_to, back_from;       /* STUB_EXIT: an xmm register that was overwritten, and where its value still is; or NO_REG */
     int8_t unraised;                 /* STUB_EXIT: the xmm register whose conversion raises inexact, in format fmt; or NO_REG */
 };
 
@@ -94,7 +95,7 @@ void lower_set(struct lower *l, const struct ir_ins *i, bool fp);
 /* lower.c */
 struct mem address(struct lower *l, ref base, int64_t disp);
 void fault_here(struct lower *l); /* the next host instruction may fault */
-void bail(struct lower *l, uint8_t *from); /* a jump to here leaves for the interpreter, before this instruction */
+struct stub *bail(struct lower *l, uint8_t *from); /* a jump to here leaves for the interpreter, before this instruction */
 struct stub *stub_new(struct lower *l, enum stub_kind k, uint8_t *from);
 
 /* Compare a with b; the condition that then stands for the relation op (IR_EQ … IR_GEU). */

@@ -312,7 +312,7 @@ fused(struct lower *l, const struct ir_ins *i)
     const unsigned fmt = fmt_of(i);
     const int a = operand(l, i->a, fmt), b = operand(l, i->b, fmt), c = operand(l, i->c, fmt);
     const bool tame = (l->fk[i->c] & FK_NUM) != 0 && is_single(l, i->c) == (fmt == IRF_S);
-    int d = def_fp(l, i->c);
+    const int d = def_fp(l, i->c);
     if (!l->j->fma) {
         made_fp(l, d);
         bail(l, x_jmp(x));
@@ -320,20 +320,25 @@ fused(struct lower *l, const struct ir_ins *i)
     }
     /* vfmadd231 b9, vfmsub231 bb, vfnmadd231 bd, vfnmsub231 bf: d = a * b + d; 10 less: d = d * a + c */
     const unsigned opcode = X_P(0x66) | X_38 | (0xb9 + (i->aux & IRF_NEG_ADDEND ? 2u : 0) + (i->aux & IRF_NEG_PRODUCT ? 4u : 0));
-    if (tame && (d == a || d == b)) {
-        x_vrr(x, opcode - 0x10, fmt == IRF_D, d, d == a ? b : a, c);
-        made_fp(l, d);
-        return;
-    }
+    int back = NO_REG;
     if (d == a || d == b) {
-        d = temp_fp(l); /* the interpreter will want both */
+        if (!tame) { /* the interpreter will want both */
+            back = temp_fp(l);
+            fp_move(l, back, d);
+        }
+        x_vrr(x, opcode - 0x10, fmt == IRF_D, d, d == a ? b : a, c);
+    } else {
+        fp_move(l, d, c);
+        x_vrr(x, opcode, fmt == IRF_D, d, a, b);
     }
-    fp_move(l, d, c);
-    x_vrr(x, opcode, fmt == IRF_D, d, a, b);
     made_fp(l, d);
     if (!tame) {
         fp_compare_regs(l, fmt, 0x2e, d, d);
-        bail(l, x_jcc(x, CC_P));
+        struct stub *s = bail(l, x_jcc(x, CC_P));
+        if (back != NO_REG) {
+            s->back_to = (int8_t)d;
+            s->back_from = (int8_t)back;
+        }
         kind_is(l, (ref)l->i, (l->fk[l->i] & FK_SINGLE) | (l->fk[l->i] != 0 ? FK_CANON | FK_NUM : 0u));
     }
 }
