@@ -8,10 +8,12 @@
  * there is none.
  */
 #include "cli/cli.h"
+#include "cli/cache_folder.h"
 #include "cli/cpu_model.h"
 #include "cli/run_env.h"
 
 #include "base/check.h"
+#include "engine/store.h"
 #include "process/exec.h"
 #include "process/fakeroot.h"
 #include "process/report.h"
@@ -28,6 +30,7 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 extern char **environ;
@@ -59,6 +62,8 @@ struct run {
     const char *argv0;
     const char *option; /* the one being taken, or the variable that stands for it: for messages */
     const char *cpu, *cpu_option;
+    const char *cache;
+    bool no_cache;
     uint64_t given; /* bit: enum opt_id, of the command line and not of the environment */
     bool stop; /* --help, --version */
 };
@@ -255,6 +260,13 @@ take_option(struct run *r, enum opt_id id, char *v)
             err = cli_error(CMD_run, "%s: from 64K to 1G: %s", r->option, v);
         }
         return err;
+    case OPT_run_cache:
+        r->cache = v;
+        r->no_cache = false;
+        return 0;
+    case OPT_run_no_cache:
+        r->no_cache = true;
+        return 0;
     case OPT_run_hot:
         return parse_hot(r, v);
     case OPT_run_opt:
@@ -385,6 +397,56 @@ take_limits(struct exec_start *s)
     setrlimit(RLIMIT_DATA, &rl);
 }
 
+/* The guest would see it: it lies in the guest's root, or in what is shown there. */
+static bool
+guest_sees(const struct run *r, int dir)
+{
+    if (r->vfs.root == NULL) {
+        return false;
+    }
+    bool seen = false;
+    struct stat st, top;
+    int at = openat(dir, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    for (bool more = at >= 0 && fstat(at, &st) == 0; more && !seen;) {
+        struct stat shown;
+        seen = stat(r->vfs.root, &shown) == 0 && shown.st_dev == st.st_dev && shown.st_ino == st.st_ino;
+        for (size_t i = 0; i < r->vfs.nbinds && !seen; i++) {
+            seen = stat(r->binds[i].host, &shown) == 0 && shown.st_dev == st.st_dev && shown.st_ino == st.st_ino;
+        }
+        const int up = openat(at, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        top = st;
+        more = up >= 0 && fstat(up, &st) == 0 && (st.st_dev != top.st_dev || st.st_ino != top.st_ino);
+        close(at);
+        at = up;
+    }
+    if (at >= 0) {
+        close(at);
+    }
+    return seen;
+}
+
+/* The folder in which translations are kept: a descriptor, or -1. That it cannot be used is nothing that a program depends on. */
+static int
+open_cache(const struct run *r)
+{
+    char path[PATH_MAX];
+    struct err e = {.text = ""};
+    if (r->no_cache || r->opt.engine != ENGINE_ADAPTIVE || getauxval(AT_SECURE) != 0 ||
+        !cache_folder(r->cache, path, sizeof path)) {
+        return -1;
+    }
+    int dir = store_open(path, true, &e);
+    if (dir >= 0 && guest_sees(r, dir)) {
+        err_set(&e, 0, "%s: the program would see it", path);
+        close(dir);
+        dir = -1;
+    }
+    if (dir < 0 && r->opt.verbose) {
+        fprintf(stderr, "doppel: translations are not kept: %s\n", e.text);
+    }
+    return dir < 0 ? -1 : dir;
+}
+
 /* PROGRAM as execve would have it: a name without a slash that is no file here is looked for in the guest's PATH. */
 static int
 find_program(struct run *r, struct task *t, const char *name, char path[PATH_MAX], struct exec_found *f,
@@ -449,12 +511,14 @@ start(struct run *r, int argc, char **argv)
     r->vfs.binds = r->binds;
     r->vfs.sysroot = r->opt.sysroot;
     r->opt.host_root = r->vfs.root == NULL;
+    r->opt.cache_fd = open_cache(r);
     struct vfs *vfs;
     if (vfs_new(&vfs, &r->vfs, &e) != 0) {
         return cli_error(CMD_run, "%s", e.text);
     }
     r->opt.self_fd = r->opt.self_fd >= 0 ? vfs_fd_hide(vfs, r->opt.self_fd) : -1;
     r->opt.log_fd = log >= 0 ? vfs_fd_hide(vfs, log) : -1;
+    r->opt.cache_fd = r->opt.cache_fd >= 0 ? vfs_fd_hide(vfs, r->opt.cache_fd) : -1;
     struct task *t = process_new(&r->opt, vfs);
     if (t != NULL) {
         t->proc->first_pid = getpid();

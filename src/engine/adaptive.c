@@ -8,7 +8,7 @@
  *
  * A tier-1 block counts down; at its end a region is grown around it (tier 2), which takes its place.
  */
-#include "engine/jit.h"
+#include "engine/keep.h"
 
 #include "base/check.h"
 #include "engine/fp_ops.h"
@@ -204,6 +204,26 @@ warm(struct jit *j, uint64_t pc)
     return true;
 }
 
+/* The place is one whose translations are kept: is there one to be had? */
+static bool
+load(struct engine *en, struct hart *h, uint64_t pc)
+{
+    struct jit *j = en->jit;
+    if ((__atomic_load_n(&en->page_flags[pc / PAGE], __ATOMIC_RELAXED) & PAGE_KEPT) == 0 || atomic_load(&j->flush_wanted)) {
+        return false;
+    }
+    lock(j, h);
+    h->in_guest = GUEST_FETCHING;
+    j->no_room = false;
+    const bool there = jit_find(j, pc) != NULL || keep_load(en, pc) != NULL;
+    h->in_guest = GUEST_RUNNING;
+    if (!there && j->no_room) {
+        want_flush(en);
+    }
+    unlock(j);
+    return there;
+}
+
 /* A translation of the block at pc; NULL if there is none to be had. */
 static struct translation *
 translate(struct engine *en, struct hart *h, uint64_t pc)
@@ -308,7 +328,7 @@ interp_adaptive(struct hart *h, int64_t budget)
             interpret(h, 1000);
         }
         uint32_t entry = pc < GUEST_TOP ? __atomic_load_n(&j->entries[pc / 2], __ATOMIC_ACQUIRE) : 0;
-        if (entry == 0) {
+        if (entry == 0 && (pc >= GUEST_TOP || !load(en, h, pc))) {
             if (pc >= GUEST_TOP || !warm(j, pc)) {
                 interpret(h, 1);
             }

@@ -216,7 +216,7 @@ engine_code_map(struct engine *en, uint64_t start, uint64_t end, bool writable)
     if (en->jit != NULL && start < end && jit_entries_map(en, start, end) != 0) {
         return -ENOMEM;
     }
-    flags_change(en, start, end, PAGE_MUTABLE | PAGE_LEFT, writable ? PAGE_EXEC | PAGE_MUTABLE : PAGE_EXEC);
+    flags_change(en, start, end, PAGE_MUTABLE | PAGE_LEFT | PAGE_KEPT, writable ? PAGE_EXEC | PAGE_MUTABLE : PAGE_EXEC);
     code_changed(en);
     slots_forget(en, start, end);
     translations_forget(en, start, end, false);
@@ -226,7 +226,7 @@ engine_code_map(struct engine *en, uint64_t start, uint64_t end, bool writable)
 static void
 unmap_run(struct engine *en, uint64_t start, uint64_t end)
 {
-    flags_change(en, start, end, PAGE_EXEC | PAGE_MUTABLE, PAGE_LEFT);
+    flags_change(en, start, end, PAGE_EXEC | PAGE_MUTABLE | PAGE_KEPT, PAGE_LEFT);
     code_changed(en);
     slots_forget(en, start, end);
     translations_forget(en, start, end, false);

@@ -4,7 +4,7 @@
 #include "engine/engine_impl.h"
 
 #include "engine/fp_ops.h"
-#include "engine/jit.h"
+#include "engine/keep.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -265,6 +265,10 @@ engine_fault(struct hart *h, int sig, int code, uint64_t host_addr, bool write, 
         ex.kind = h->in_guest == GUEST_FETCHING ? EXIT_FETCH : EXIT_FAULT;
         ex.addr = host_addr - en->cfg.guest_base;
         ex.addr = ex.kind == EXIT_FETCH ? interp_fetch_addr(h, ex.addr) : ex.addr;
+    } else if (h->in_guest == GUEST_FETCHING && keep_faulted(en, host_addr)) {
+        land->again = true;
+        ex.kind = EXIT_BUDGET;
+        h->interpret = 1;
     } else {
         return false;
     }

@@ -53,6 +53,10 @@ struct engine_config {
      * has happened, engine_run is to return. ecall_brief is asked first: it does not block and calls nothing of the engine.
      */
     bool (*ecall_brief)(struct hart *h), (*ecall)(struct hart *h);
+    struct engine_cache {    /* ENGINE_ADAPTIVE: translations that are kept for other processes */
+        int fd;        /* ref: the folder's descriptor, see store.h, + 1; 0: none are */
+        ext_set exts;  /* of every hart */
+    } cache;
     /* The name of the guest's function at pc: its length, 0 if there is none. May be NULL. */
     size_t (*symbol)(void *arg, uint64_t pc, char *name, size_t size);
     void *symbol_arg;
@@ -127,6 +131,19 @@ bool engine_fault(struct hart *h, int sig, int code, uint64_t host_addr, bool wr
  */
 int engine_code_map(struct engine *en, uint64_t start, uint64_t end, bool writable);
 void engine_code_unmap(struct engine *en, uint64_t start, uint64_t end);
+
+/*
+ * After engine_code_map() of [start, end), not writable: it is a private mapping of this file from `offset` on. What is translated there
+ * can be kept, and may have been. Good until the next call for these pages. engine_wants_files(): somebody is interested at all.
+ */
+struct engine_file {
+    uint64_t dev, ino, size, mtime_ns, ctime_ns;
+};
+bool engine_wants_files(const struct engine *en);
+void engine_code_file(struct engine *en, uint64_t start, uint64_t end, const struct engine_file *file, uint64_t offset);
+
+/* Put into the folder what has been translated of files, if that is worth it: before the process ends or becomes another program. */
+void engine_cache_save(struct engine *en);
 
 /* Forget what was decoded in [start, end): memory there has changed. Any alignment. Safe while other harts run. */
 void engine_code_invalidate(struct engine *en, uint64_t start, uint64_t end);

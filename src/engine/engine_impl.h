@@ -35,6 +35,7 @@ enum {
     PAGE_MUTABLE = 2, /* its bytes may change without a call to us */
     PAGE_DECODED = 4, /* some slot of it is, or was, decoded */
     PAGE_LEFT = 16,   /* not executable any more, all forgotten; its slots are accessible, because some hart may be in one */
+    PAGE_KEPT = 32,  /* of a file whose translations are kept, mapped private and not written */
     PAGE_TRANSLATED = 8, /* some translation was made from it */
 };
 

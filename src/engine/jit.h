@@ -4,6 +4,7 @@
  *      adaptive.c   the emulation manager: finds, interprets, counts, asks for translations, follows exits
  *      region.c     which blocks make a unit of translation, and which host register holds which guest register in it
  *      front.c ir.c guest instructions to IR          lower.c lower_fp.c   IR to x86-64         fstate.c  NaNs and boxes, late
+ *      record.c keep.c store.c   translations that outlive the process: their form, which and when, the files
  *      tcache.c     where translations are kept: code, slots, exits, the table of entries; chaining, forgetting, flushing
  *
  * Between translations guest registers stand as std_map says, all others in memory (the standard convention):
@@ -159,6 +160,7 @@ struct jit {
     uint32_t *relocs;          /* RELOCS_MAX of them, and */
     void *record;              /* RECORD_MAX bytes */
     struct ir *ir;
+    struct keep *keep;         /* own: keep.c; NULL: nothing is kept */
     struct jit_stats stats;
     unsigned opts, hot1, hot2; /* --opt, thresholds */
     unsigned show;             /* SHOW_*: --dump, --perf */

@@ -2,6 +2,8 @@
  * lower.c - IR to x86-64: control flow and exits; lower_int.c and lower_fp.c have the operations, lower_regs.c the registers
  */
 #include "engine/lower.h"
+
+#include "engine/keep.h"
 #include "engine/record.h"
 
 #include "base/check.h"
@@ -633,7 +635,11 @@ finish(struct lower *l, struct translation *made, uint64_t moved)
     }
     made->hash = jit_region_hash(r);
     if (moved == 0) {
-        return jit_publish(l->en, made, &l->x, r->epoch);
+        struct translation *const t = jit_publish(l->en, made, &l->x, r->epoch);
+        if (t != NULL) {
+            keep_note(l->en, r, made, &l->x);
+        }
+        return t;
     }
     region_move(r, 0 - moved);
     struct record *rec = j->record;

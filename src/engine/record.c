@@ -186,7 +186,7 @@ record_make(struct engine *en, const struct region *r, const struct translation 
 uint64_t
 record_check(const struct record *rec)
 {
-    return cache_hash((const uint8_t *)rec + sizeof rec->check, rec->size - sizeof rec->check);
+    return store_hash((const uint8_t *)rec + sizeof rec->check, rec->size - sizeof rec->check);
 }
 
 bool

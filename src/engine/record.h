@@ -17,8 +17,7 @@
 #define DOPPEL_RECORD_H
 
 #include "engine/jit.h"
-
-#include <string.h>
+#include "engine/store.h"
 
 struct record {
     uint64_t check; /* hash of the rest */
@@ -42,20 +41,6 @@ struct record_exit {
     uint8_t kind, spare;
     uint32_t nan, single; /* as struct jexit has them */
 };
-
-/* Of bytes, a multiple of 8: finds whatever happens to a file by accident. */
-static inline uint64_t
-cache_hash(const void *bytes, size_t n)
-{
-    uint64_t h = n;
-    for (size_t k = 0; k < n / 8; k++) {
-        uint64_t v;
-        memcpy(&v, (const char *)bytes + 8 * k, 8);
-        h = (h ^ v) * UINT64_C(0x9e3779b97f4a7c15);
-        h ^= h >> 29;
-    }
-    return h;
-}
 
 #define RECORD_MAX (1u << 20) /* bytes; longer ones are not kept */
 

@@ -13,6 +13,7 @@
  *
  * Threads: everything but jit_find() and jit_translation_at() holds jit->lock.
  */
+#include "engine/keep.h"
 #include "engine/record.h"
 
 #include "base/check.h"
@@ -186,7 +187,8 @@ engine_stats(const struct engine *en, char *text, size_t size)
     }
     const struct jit_stats *s = &j->stats;
     const unsigned long *x = s->exits;
-    const int n = snprintf(
+    const struct keep_stats *kept = keep_stats(j);
+    int n = snprintf(
         text, size,
         "blocks %lu, regions %lu, guest instructions %lu, bytes %lu\n"
         "folded %lu, shared %lu, dead %lu, spilled %lu, late NaNs %lu, late boxes %lu, settled %lu, flags kept %lu\n"
@@ -196,6 +198,10 @@ engine_stats(const struct engine *en, char *text, size_t size)
         s->lazy_boxes, s->settled, s->flags_kept, s->chains, s->invalidated,
         s->flushes, s->faults, s->hot, s->interp_runs, x[JX_INDIRECT], x[JX_CHAIN], x[JX_HOT], x[JX_POLL], x[JX_INTERP],
         x[JX_ECALL], x[JX_EBREAK] + x[JX_ILLEGAL] + x[JX_FENCE_I]);
+    if (kept != NULL && n >= 0 && (size_t)n < size) {
+        n += snprintf(text + n, size - (size_t)n, "kept: files %lu, loaded %lu, rejected %lu, new %lu, saved %lu\n", kept->files, kept->loaded,
+                      kept->rejected, kept->noted, kept->saved);
+    }
     return n < 0 ? 0 : (size_t)n < size ? (size_t)n : size;
 }
 
@@ -264,6 +270,7 @@ jit_init(struct engine *en, struct err *e)
     j->ir->opts = j->opts;
     jit_flush(en);
     j->stats.flushes = 0;
+    keep_init(en);
     return 0;
 }
 
@@ -274,6 +281,7 @@ jit_fini(struct engine *en)
     if (j == NULL) {
         return;
     }
+    keep_fini(en);
     if (j->code != NULL && j->write != NULL && j->entries != NULL && j->tables != NULL) {
         jit_flush(en);
         munmap(j->code, j->size + DATA_BYTES);
@@ -598,6 +606,7 @@ void
 jit_after_fork(struct engine *en)
 {
     struct jit *j = en->jit;
+    keep_after_fork(en);
     uint8_t *const from = (uint8_t *)(((uintptr_t)j->top + PAGE - 1) & ~(uintptr_t)(PAGE - 1));
     if (from < j->code + j->size && views_map(j, from) == 0) {
         j->top = from;

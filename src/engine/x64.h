@@ -335,19 +335,23 @@ x_land_at(uint8_t *disp, const uint8_t *to)
 
 /* To a place that is at the same distance from the start of all code in each process: to, as it is executed. */
 static inline void
-x_jmp_fixed(struct x64 *x, const uint8_t *to)
+x_go_fixed(struct x64 *x, unsigned opcode, const uint8_t *to)
 {
-    x_b(x, 0xe9);
+    x_b(x, opcode);
     x_note(x, X_TO_FIXED);
     x_d(x, (uint32_t)(to - (x->p + 4 + x->delta)));
 }
 
 static inline void
+x_jmp_fixed(struct x64 *x, const uint8_t *to)
+{
+    x_go_fixed(x, 0xe9, to);
+}
+
+static inline void
 x_call_fixed(struct x64 *x, const uint8_t *to)
 {
-    x_b(x, 0xe8);
-    x_note(x, X_TO_FIXED);
-    x_d(x, (uint32_t)(to - (x->p + 4 + x->delta)));
+    x_go_fixed(x, 0xe8, to);
 }
 
 /* mov eax, the number of an exit */

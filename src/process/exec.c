@@ -286,7 +286,7 @@ reexec(struct task *t, struct exec_work *w, char *name, char **envp)
     }
     uint64_t as, data;
     map_get_limits(t->proc->map, &as, &data);
-    snprintf(w->numbers, sizeof w->numbers, "%d %d %d %d %d %llx %llx %llx %llx %llx %llx %llx %x %x %x %x %x", w->found.fd, o->log_fd, o->self_fd,
+    snprintf(w->numbers, sizeof w->numbers, "%d %d %d %d %d %d %llx %llx %llx %llx %llx %llx %llx %x %x %x %x %x", w->found.fd, o->log_fd, o->self_fd, o->cache_fd,
              (int)o->engine, o->strace | o->verbose << 1 | o->dump_state << 2 | o->host_root << 4 | o->stats << 5, (unsigned long long)o->exts,
              (unsigned long long)o->guest_base, (unsigned long long)as, (unsigned long long)data,
              (unsigned long long)t->proc->nofile, (unsigned long long)t->proc->nofile_max,
@@ -297,10 +297,13 @@ reexec(struct task *t, struct exec_work *w, char *name, char **envp)
     keep_fd(w->found.fd, true);
     keep_fd(o->log_fd, true);
     keep_fd(o->self_fd, true);
+    keep_fd(o->cache_fd, true);
+    engine_cache_save(t->proc->engine);
     int64_t r = host_syscall_restartable(t, SYS_execveat, o->self_fd, "", w->vector, envp, AT_EMPTY_PATH);
     keep_fd(w->found.fd, false);
     keep_fd(o->log_fd, false);
     keep_fd(o->self_fd, false);
+    keep_fd(o->cache_fd, false);
     vfs_save_undo(vfs);
     return r;
 }
@@ -472,6 +475,8 @@ exec_begin(struct task *t, const struct exec_start *s, struct err *e)
     cfg.ecall_brief = syscall_brief;
     cfg.ecall = syscall_inside;
     cfg.tuning.show_fd = p->opt->log_fd;
+    cfg.cache.fd = p->opt->secure ? 0 : p->opt->cache_fd + 1;
+    cfg.cache.exts = p->opt->exts;
     if (p->opt->tuning.show & ENGINE_PERF) {
         cfg.symbol_arg = symbols_new(cfg.guest_base); /* kept to the end: the engine is, too */
         cfg.symbol = cfg.symbol_arg != NULL ? symbols_name : NULL;
@@ -512,9 +517,9 @@ exec_resume(int argc, char **argv, char **envp)
     struct exec_start s = {.argv = argv + EXEC_ARGS, .envp = envp};
     int bits = 0, engine = 0;
     unsigned long long exts, base, as, data, nofile, nofile_max, cache;
-    if (argc <= EXEC_ARGS || sscanf(argv[1], "%d %d %d %d %d %llx %llx %llx %llx %llx %llx %llx %x %x %x %x %x", &s.fd, &opt.log_fd, &opt.self_fd,
-                                   &engine, &bits, &exts, &base, &as, &data, &nofile, &nofile_max, &cache,
-                                   &opt.tuning.hot1, &opt.tuning.hot2, &opt.tuning.opts_off, &opt.tuning.host_cpu, &opt.tuning.show) != 17) {
+    if (argc <= EXEC_ARGS || sscanf(argv[1], "%d %d %d %d %d %d %llx %llx %llx %llx %llx %llx %llx %x %x %x %x %x", &s.fd, &opt.log_fd, &opt.self_fd,
+                                   &opt.cache_fd, &engine, &bits, &exts, &base, &as, &data, &nofile, &nofile_max, &cache,
+                                   &opt.tuning.hot1, &opt.tuning.hot2, &opt.tuning.opts_off, &opt.tuning.host_cpu, &opt.tuning.show) != 18) {
         return NULL;
     }
     opt.engine = (enum engine_kind)engine;
@@ -536,6 +541,7 @@ exec_resume(int argc, char **argv, char **envp)
     s.execfn = argv[5];
     keep_fd(opt.log_fd, false);
     keep_fd(opt.self_fd, false);
+    keep_fd(opt.cache_fd, false);
     struct vfs *vfs;
     int r = vfs_load(&vfs, argv[6], &e);
     struct task *t = NULL;

@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 /* ---- the host's side ---- */
 
@@ -45,6 +46,12 @@ map_host_unmap(gva_t a, uint64_t len)
     return r < 0 ? r : 0;
 }
 
+static uint64_t
+nanoseconds(const struct timespec *t)
+{
+    return (uint64_t)t->tv_sec * 1000000000 + (uint64_t)t->tv_nsec;
+}
+
 static int
 code_declare(struct map *m, const struct map_range *r)
 {
@@ -67,6 +74,17 @@ code_cover(struct map *m, gva_t start, gva_t end, int prot, bool back)
         } else if (r.prot & PROT_EXEC) {
             engine_code_unmap(m->engine, r.start, r.end);
         }
+    }
+}
+
+/* The engine may know the file's code from another time. */
+static void
+code_of_file(struct map *m, const struct map_range *r, int fd, uint64_t off)
+{
+    struct stat st;
+    if (engine_wants_files(m->engine) && host_syscall(SYS_fstat, fd, &st) == 0) {
+        const struct engine_file file = {st.st_dev, st.st_ino, (uint64_t)st.st_size, nanoseconds(&st.st_mtim), nanoseconds(&st.st_ctim)};
+        engine_code_file(m->engine, r->start, r->end, &file, off);
     }
 }
 
@@ -217,7 +235,11 @@ mmap_locked(struct map *m, gva_t addr, uint64_t len, int prot, int flags, int fd
     if (made < 0) {
         code_cover(m, r.start, r.end, prot, true);
     }
-    return map_adopt(m, &r, made);
+    made = map_adopt(m, &r, made);
+    if (made >= 0 && type == MAP_PRIVATE && !(flags & MAP_ANONYMOUS) && (prot & (PROT_EXEC | PROT_WRITE)) == PROT_EXEC) {
+        code_of_file(m, &r, fd, off);
+    }
+    return made;
 }
 
 int64_t

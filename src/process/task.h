@@ -70,6 +70,7 @@ struct run_options {
     const char *sysroot;  /* -L; NULL without */
     const char *uname_release; /* what uname shows; never NULL */
     int log_fd;           /* where --strace and --verbose write: the stderr of the start, among the monitor's descriptors */
+    int cache_fd;         /* the folder of kept translations, one of the monitor's descriptors; or -1 */
     int self_fd;          /* doppel's own executable, O_PATH, for execve; or -1 */
 };
 

@@ -282,6 +282,9 @@ task_exit(struct task *t)
     const gva_t clear = t->clear_child_tid;
     const int code = t->exit_code;
     robust_exit(t);
+    if (t->next == NULL && t->proc->tasks == t) { /* as far as can be seen, the last */
+        engine_cache_save(t->proc->engine);
+    }
     if (t->leader) {
         report_end(t);
     }
