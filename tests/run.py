@@ -150,7 +150,7 @@ def main():
 
     os.makedirs(OUT, exist_ok=True)
     jobs = os.cpu_count() or 1
-    env = dict(os.environ, TOP=TOP, BUILD=BUILD, DOPPEL=os.path.join(BUILD, "doppel"), LC_ALL="C", CMOCKA_MESSAGE_OUTPUT="TAP",
+    env = dict(os.environ, TOP=TOP, BUILD=BUILD, DOPPEL=os.path.join(BUILD, "doppel"), LC_ALL="C", XDG_CACHE_HOME=os.path.join(BUILD, "out", "cache"), CMOCKA_MESSAGE_OUTPUT="TAP",
                GUESTS=os.path.join(BUILD, "guests"), RISCV_CC="riscv64-linux-gnu-gcc", JOBS=str(jobs))
     env.update(reference_qemu(env))
     done_key = commit() if o.long is not None else None

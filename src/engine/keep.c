@@ -13,12 +13,15 @@
 #define FILES 256
 #define MODULES 512
 #define AREA_BYTES (UINT64_C(2) << 30) /* of address space, for mapped segments */
+#define WORTH_MIN 16     /* blocks */
+#define REGION_WORTH 8   /* … that a region costs */
 #define NEW_BYTES ((size_t)48 << 20)   /* what is set aside, at most */
 
 struct kept_file {
     struct store_file id;
     unsigned n;
     struct store_segment segments[STORE_SEGMENTS];
+    size_t n_new, new_bytes, worth; /* of what is set aside; worth: in blocks */
 };
 
 /* Guest addresses at which a file is, or was: PAGE_KEPT says whether it still is. */
@@ -113,13 +116,22 @@ keep_stats(const struct jit *j)
     return j->keep != NULL ? &j->keep->stats : NULL;
 }
 
+static void
+empty(struct keep *k)
+{
+    k->news_used = 0;
+    for (unsigned f = 0; f < k->n_files; f++) {
+        k->files[f].n_new = k->files[f].new_bytes = k->files[f].worth = 0;
+    }
+}
+
 void
 keep_after_fork(struct engine *en)
 {
     struct keep *k = en->jit->keep;
     if (k != NULL) {
         k->pid = getpid();
-        k->news_used = 0;
+        empty(k);
     }
 }
 
@@ -150,6 +162,7 @@ file_index(struct keep *k, const struct store_file *id)
     struct kept_file *f = &k->files[k->n_files];
     size_t used;
     f->id = *id;
+    f->n_new = f->new_bytes = f->worth = 0;
     k->key.file = *id;
     f->n = store_map(k->dir, &k->key, k->area + k->area_used, AREA_BYTES - k->area_used, f->segments, &used);
     k->area_used += used;
@@ -278,45 +291,65 @@ keep_note(struct engine *en, const struct region *r, const struct translation *m
         *n = (struct noted){m->file, (uint32_t)en->jit->stats.flushes, made->tier == 1 ? made->counter : NULL};
         rec->where = r->pc - m->start + m->offset;
         k->news_used += sizeof *n + size;
+        k->files[m->file].n_new++;
+        k->files[m->file].new_bytes += size;
+        k->files[m->file].worth += made->tier == 1 ? 1 : REGION_WORTH;
         k->stats.noted++;
     }
+}
+
+/* The records of a file that were set aside, complete, in the order in which they were made. */
+static size_t
+collect(struct jit *j, uint32_t file, const struct record **list)
+{
+    struct keep *k = j->keep;
+    size_t n = 0, at = 0;
+    while (at < k->news_used) {
+        const struct noted *o = (const struct noted *)(const void *)(k->news + at);
+        struct record *rec = (struct record *)(uintptr_t)(o + 1);
+        at += sizeof *o + rec->size;
+        if (o->file != file) {
+            continue;
+        }
+        if (o->counter != NULL && o->flushes == j->stats.flushes) {
+            const uint32_t left = __atomic_load_n(o->counter, __ATOMIC_RELAXED);
+            rec->used = left < j->hot2 ? j->hot2 - left : 0;
+        }
+        rec->check = record_check(rec);
+        list[n++] = rec;
+    }
+    return n;
 }
 
 void
 engine_cache_save(struct engine *en)
 {
     struct jit *j = en->jit;
-    if (j == NULL || j->keep == NULL || j->keep->pid != getpid() || j->keep->news_used == 0) {
+    if (j == NULL || j->keep == NULL || j->keep->news_used == 0 || j->keep->pid != getpid()) {
         return;
     }
     struct keep *k = j->keep;
     pthread_mutex_lock(&j->lock);
-    const size_t max = k->news_used / (sizeof(struct noted) + sizeof(struct record)) + 1;
-    const struct record **list = mmap(NULL, max * sizeof *list, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    for (uint32_t f = 0; f < k->n_files && list != MAP_FAILED; f++) {
-        size_t n = 0, at = 0;
-        while (at < k->news_used) {
-            const struct noted *o = (const struct noted *)(const void *)(k->news + at);
-            struct record *rec = (struct record *)(uintptr_t)(o + 1);
-            at += sizeof *o + rec->size;
-            if (o->file != f) {
-                continue;
-            }
-            if (o->counter != NULL && o->flushes == j->stats.flushes) {
-                const uint32_t left = __atomic_load_n(o->counter, __ATOMIC_RELAXED);
-                rec->used = left < j->hot2 ? j->hot2 - left : 0;
-            }
-            rec->check = record_check(rec);
-            list[n++] = rec;
+    for (uint32_t f = 0; f < k->n_files; f++) {
+        struct kept_file *const file = &k->files[f];
+        uint64_t there = 0;
+        for (unsigned s = 0; s < file->n; s++) {
+            there += file->segments[s].size;
         }
-        k->key.file = k->files[f].id;
-        if (n > 0 && store_add(k->dir, &k->key, list, n) == 0) {
-            k->stats.saved += n;
+        /* A few are not worth a segment, and the less so the more there are: so writing costs little beside translating. */
+        const uint64_t least = there / (file->worth < WORTH_MIN ? 4 : 64);
+        if (file->n_new == 0 || file->new_bytes < least) {
+            continue;
+        }
+        const size_t bytes = file->n_new * sizeof(struct record *);
+        const struct record **list = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (list != MAP_FAILED) {
+            const size_t n = collect(j, f, list);
+            k->key.file = file->id;
+            k->stats.saved += store_add(k->dir, &k->key, list, n, there) == 0 ? n : 0;
+            munmap(list, bytes);
         }
     }
-    if (list != MAP_FAILED) {
-        munmap(list, max * sizeof *list);
-    }
-    k->news_used = 0;
+    empty(k);
     pthread_mutex_unlock(&j->lock);
 }

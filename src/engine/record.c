@@ -212,7 +212,7 @@ record_is_sound(const struct record *rec, size_t bytes)
     }
     for (unsigned k = 0; k < rec->n_exits; k++) {
         const struct record_exit *o = &p.exits[k];
-        if (o->kind == JX_INDIRECT || o->kind > JX_FENCE_I ||
+        if (o->kind < JX_CHAIN || o->kind > JX_FENCE_I ||
             (o->kind == JX_CHAIN && (o->word >= rec->n_data || o->unchained >= rec->code_size))) {
             return false;
         }

@@ -153,25 +153,31 @@ open_segment(int dir, const char *name, size_t *size)
 unsigned
 store_map(int dir, const struct store_key *key, char *to, size_t room, struct store_segment out[STORE_SEGMENTS], size_t *used)
 {
+    struct store_segment found[STORE_SEGMENTS];
     unsigned n = 0;
     *used = 0;
-    for (unsigned k = STORE_SEGMENTS; k-- > 0;) {
+    for (unsigned k = 0; k < STORE_SEGMENTS; k++) {
         char name[NAME_BYTES], *const at = to + *used;
         struct store_head head;
         size_t size = 0;
         name_of(key, k, name);
         const int fd = open_segment(dir, name, &size);
-        const size_t pages = (size + 4095) & ~(size_t)4095;
-        if (fd < 0) {
+        if (fd == -ENOENT) {
+            break; /* numbers are given in order */
+        } else if (fd < 0) {
             continue;
         }
+        const size_t pages = (size + 4095) & ~(size_t)4095;
         if (pages <= room - *used && pread(fd, &head, sizeof head, 0) == (ssize_t)sizeof head && store_head_is_sound(&head, size) &&
             memcmp(&head.key, key, sizeof *key) == 0 &&
             mmap(at, pages, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd, 0) == (void *)at) {
-            out[n++] = (struct store_segment){at, size, head.index_bits};
+            found[n++] = (struct store_segment){at, size, head.index_bits};
             *used += pages;
         }
         close(fd);
+    }
+    for (unsigned k = 0; k < n; k++) {
+        out[k] = found[n - 1 - k];
     }
     return n;
 }
@@ -427,7 +433,7 @@ merge(int dir, const struct store_key *key, const struct record *const *records,
 }
 
 int
-store_add(int dir, const struct store_key *key, const struct record *const *records, size_t n)
+store_add(int dir, const struct store_key *key, const struct record *const *records, size_t n, uint64_t seen)
 {
     struct gathered g;
     char fresh[NAME_BYTES], name[NAME_BYTES];
@@ -448,8 +454,7 @@ store_add(int dir, const struct store_key *key, const struct record *const *reco
     for (size_t k = 0; r == 0 && k < n; k++) {
         gather(&g, records[k], true);
     }
-    /* A few new ones are not worth a file, and the less so the more there are. */
-    if (r == 0 && (g.n == 0 || (any && (g.n < 16 || g.bytes < there / 64)))) {
+    if (r == 0 && (g.n == 0 || there != seen)) {
         r = -EAGAIN;
     }
     nondet_random(&lucky, sizeof lucky);
@@ -510,7 +515,7 @@ look(int dir, const char *name, bool check, struct store_info *f)
 }
 
 int
-store_walk(int dir, bool check, void (*fn)(void *arg, const struct store_info *f), void *arg)
+store_walk(int dir, enum store_how how, void (*fn)(void *arg, const struct store_info *f), void *arg)
 {
     _Alignas(8) char names[4096];
     const int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* a position of its own */
@@ -528,8 +533,8 @@ store_walk(int dir, bool check, void (*fn)(void *arg, const struct store_info *f
             const struct timespec *t = st.st_atim.tv_sec > st.st_mtim.tv_sec ? &st.st_atim : &st.st_mtim;
             struct store_info f = {.name = d->d_name, .bytes = (uint64_t)st.st_size, .unfinished = d->d_name[0] == 'n',
                                    .used_ns = (int64_t)t->tv_sec * 1000000000 + t->tv_nsec};
-            if (!f.unfinished) {
-                look(fd, d->d_name, check, &f);
+            if (!f.unfinished && how != STORE_NAMES) {
+                look(fd, d->d_name, how == STORE_CHECK, &f);
             }
             fn(arg, &f);
         }
@@ -579,7 +584,7 @@ store_trim(int dir, uint64_t bytes)
     if (t == NULL) {
         return -ENOMEM;
     }
-    int64_t gone = store_walk(dir, false, trim_look, t);
+    int64_t gone = store_walk(dir, STORE_NAMES, trim_look, t);
     while (gone >= 0 && t->bytes > bytes && t->n > 0) {
         size_t oldest = 0;
         for (size_t k = 1; k < t->n; k++) {

@@ -9,7 +9,8 @@
  * The name is the hash of configuration and identity of the guest's file, which the head repeats. A segment is never changed: it is
  * written under another name and linked or renamed into its place when it is whole. Of several records for the same place that of the
  * segment with the highest number counts. Few new records make a segment of their own; when there is no number left, or they
- * are many, all become one, number 0. Two who write at the same time may lose each other's records, nothing else.
+ * are many, all become one, number 0. Two who
+ * write at the same time may lose each other's records, nothing else.
  *
  * Trust: the folder and its files are the user's own, with write permission for nobody else, or they are not used. What is in them is
  * checked all the same: a bad head counts as no file; a bad index finds nothing, or what is no sound record for that place.
@@ -102,8 +103,11 @@ const struct record *store_at(const struct store_segment *s, const struct store_
 /* Is this the head of a segment of so many bytes? */
 bool store_head_is_sound(const struct store_head *h, size_t size);
 
-/* Keep n complete records; of those for the same place the last. Returns 0 or -errno. */
-int store_add(int dir, const struct store_key *key, const struct record *const *records, size_t n);
+/*
+ * Keep n complete records; of those for the same place the last. seen: bytes of the segments that were there when they were looked at.
+ * Returns 0 or -errno: -EAGAIN if there are others now, for then somebody has just kept what is much the same.
+ */
+int store_add(int dir, const struct store_key *key, const struct record *const *records, size_t n, uint64_t seen);
 
 /* For `doppel cache`. A file of the folder that is ours, by its name. */
 struct store_info {
@@ -115,7 +119,8 @@ struct store_info {
     struct store_head head;
     uint32_t n_records, n_regions, n_bad; /* counted, if asked for */
 };
-int store_walk(int dir, bool check, void (*fn)(void *arg, const struct store_info *f), void *arg);
+enum store_how { STORE_NAMES, STORE_HEADS, STORE_CHECK }; /* names and sizes; heads too; and every record */
+int store_walk(int dir, enum store_how how, void (*fn)(void *arg, const struct store_info *f), void *arg);
 
 /* Remove what was not used for longest until the rest is no larger. Bytes removed; or -errno. */
 int64_t store_trim(int dir, uint64_t bytes);
