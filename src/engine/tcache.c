@@ -1,7 +1,7 @@
 /*
  * tcache.c - where translations live
  *
- *      code view (r-x)   | trampolines | translation | translation | …            the same memory,         
+ *      code view (r-x)   | trampolines | translation | translation | …            the same memory,
  *      write view (rw-)  |             "             "                            at two places
  *      data (rw-)        | slot | counter | slot | …        in reach of the code, private: a child of fork has its own
  *

@@ -17,6 +17,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+struct function {
+    uint64_t start, size;
+    uint32_t name; /* offset in the strings */
+};
+
 struct file {
     struct file *next;
     char *path;
@@ -24,6 +29,8 @@ struct file {
     uint64_t size;
     const Elf64_Sym *syms;
     uint64_t n_syms;
+    struct function *functions; /* own: by address */
+    size_t n_functions;
     const char *strings;
     uint64_t n_strings;
 };
@@ -85,6 +92,50 @@ find_table(struct file *f)
     }
 }
 
+static int
+by_start(const void *a, const void *b)
+{
+    const struct function *p = a, *q = b;
+    return p->start < q->start ? -1 : p->start > q->start;
+}
+
+static void
+find_functions(struct file *f)
+{
+    f->functions = calloc(f->n_syms + 1, sizeof *f->functions);
+    for (uint64_t k = 0; f->functions != NULL && k < f->n_syms; k++) {
+        const Elf64_Sym *y = &f->syms[k];
+        if (ELF64_ST_TYPE(y->st_info) == STT_FUNC && y->st_shndx != SHN_UNDEF && y->st_name < f->n_strings) {
+            f->functions[f->n_functions++] = (struct function){y->st_value, y->st_size, y->st_name};
+        }
+    }
+    if (f->n_functions != 0) {
+        qsort(f->functions, f->n_functions, sizeof *f->functions, by_start);
+    }
+}
+
+/* The one that begins last among those that the address is in; NULL for none. */
+static const struct function *
+function_at(const struct file *f, uint64_t at)
+{
+    size_t lo = 0, hi = f->n_functions;
+    while (lo < hi) {
+        const size_t mid = (lo + hi) / 2;
+        if (f->functions[mid].start <= at) {
+            lo = mid + 1;
+        } else {
+            hi = mid;
+        }
+    }
+    for (size_t k = lo; k-- > 0 && lo - k <= 16;) { /* functions seldom stand inside of others */
+        const struct function *y = &f->functions[k];
+        if (at - y->start < y->size || y->size == 0) {
+            return y;
+        }
+    }
+    return NULL;
+}
+
 static struct file *
 file_of(struct symbols *s, const char *path)
 {
@@ -108,6 +159,7 @@ file_of(struct symbols *s, const char *path)
             f->bytes = p;
             f->size = (uint64_t)st.st_size;
             find_table(f);
+            find_functions(f);
         }
     }
     if (fd >= 0) {
@@ -160,21 +212,14 @@ symbols_name(void *symbols, uint64_t pc, char *name, size_t size)
             continue;
         }
         const uint64_t at = ph[k].p_vaddr + (off - ph[k].p_offset);
-        const Elf64_Sym *best = NULL;
-        for (uint64_t i = 0; i < f->n_syms; i++) {
-            const Elf64_Sym *y = &f->syms[i];
-            if (ELF64_ST_TYPE(y->st_info) == STT_FUNC && y->st_shndx != SHN_UNDEF && y->st_name < f->n_strings && y->st_value <= at &&
-                (at - y->st_value < y->st_size || y->st_size == 0) && (best == NULL || y->st_value > best->st_value)) {
-                best = y;
-            }
-        }
+        const struct function *best = function_at(f, at);
         if (best == NULL) {
             continue;
         }
-        const char *text = f->strings + best->st_name;
-        const int len = (int)strnlen(text, f->n_strings - best->st_name);
-        const int n = at == best->st_value ? snprintf(name, size, "%.*s", len, text)
-                                           : snprintf(name, size, "%.*s+%#llx", len, text, (unsigned long long)(at - best->st_value));
+        const char *text = f->strings + best->name;
+        const int len = (int)strnlen(text, f->n_strings - best->name);
+        const int n = at == best->start ? snprintf(name, size, "%.*s", len, text)
+                                        : snprintf(name, size, "%.*s+%#llx", len, text, (unsigned long long)(at - best->start));
         return n < 0 ? 0 : (size_t)n < size ? (size_t)n : size - 1;
     }
     return 0;
