@@ -117,7 +117,8 @@ struct store_info {
     bool unfinished;   /* new.… */
     bool head_ok;      /* and then: */
     struct store_head head;
-    uint32_t n_records, n_regions, n_bad; /* counted, if asked for */
+    bool ours;         /* of this build; and what was counted: if STORE_CHECK was asked for */
+    uint32_t n_records, n_bad;
 };
 enum store_how { STORE_NAMES, STORE_HEADS, STORE_CHECK }; /* names and sizes; heads too; and every record */
 int store_walk(int dir, enum store_how how, void (*fn)(void *arg, const struct store_info *f), void *arg);
