@@ -12,7 +12,10 @@
  *      canon      … no NaN but the canonical one             canon, if both are
  *      single     the guest's low half; above it, anything   single, if both are; with nan and canon as above
  *
- * From nan to exact costs a comparison, from single to exact a merge; from exact there is no way back.
+ * From nan to exact costs a comparison, from single to exact a merge; from exact there is no way back. So that a loop does not have to
+ * make each round what only its first one needs, a block may be there twice: once for who comes from outside, with exact registers, and
+ * once as it finds registers when everything around it has been inside before (the state a loop keeps by itself). An edge goes to the
+ * second wherever its state allows.
  */
 #include "engine/lower.h"
 
@@ -24,6 +27,8 @@ static struct sym {
     bool single;  /* … and was seen to be boxed */
 } summary[REGION_BLOCKS][32]; /* of who holds the lock */
 static uint32_t reads[REGION_BLOCKS], writes[REGION_BLOCKS];
+
+#define TWICE_INSNS 400 /* longer regions have one version of each block */
 
 static unsigned
 constant(const struct ir *ir, ref r, unsigned fmt)
@@ -120,34 +125,51 @@ fstate_block(const struct ir *ir, unsigned block)
     }
 }
 
-static struct fstate
-behind(const struct sym *block, struct fstate in)
+/* The bits of one where the mask says so, else of the other. */
+static uint32_t
+choose(uint32_t mask, uint32_t a, uint32_t b)
 {
-    struct fstate out = {0};
-    for (unsigned g = 0; g < 32; g++) {
-        unsigned kind = block[g].kind;
-        if (block[g].copy != 0) {
-            kind = fstate_get(&in, block[g].copy - 1u);
-            if (block[g].single && (kind & FK_SINGLE) == 0) {
-                kind = FK_SINGLE;
-            }
-        }
-        fstate_put(&out, g, kind);
-    }
-    return out;
+    return (a & mask) | (b & ~mask);
 }
 
 static struct fstate
 meet(struct fstate a, struct fstate b)
 {
     const uint32_t same = ~(a.single ^ b.single);
-    return (struct fstate){
+    struct fstate m = {
         .nan = same & ((a.nan & (b.nan | b.canon)) | (b.nan & a.canon)),
         .single = a.single & b.single,
         .canon = same & a.canon & b.canon,
         .num = same & a.num & b.num,
+        .top = a.top & b.top,
         .dirty = a.dirty | b.dirty,
     };
+    m.nan = choose(a.top, b.nan, choose(b.top, a.nan, m.nan));
+    m.single = choose(a.top, b.single, choose(b.top, a.single, m.single));
+    m.canon = choose(a.top, b.canon, choose(b.top, a.canon, m.canon));
+    m.num = choose(a.top, b.num, choose(b.top, a.num, m.num));
+    return m;
+}
+
+/* Behind a block that is entered so. */
+static struct fstate
+behind(unsigned block, struct fstate in)
+{
+    struct fstate out = {.dirty = in.dirty | writes[block]};
+    for (unsigned g = 0; g < 32; g++) {
+        const struct sym *s = &summary[block][g];
+        unsigned kind = s->kind;
+        if (s->copy != 0) {
+            kind = fstate_get(&in, s->copy - 1u);
+            if (s->single && (kind & FK_SINGLE) == 0) {
+                kind = FK_SINGLE;
+            } else {
+                put(&out.top, g, in.top >> (s->copy - 1) & 1);
+            }
+        }
+        fstate_put(&out, g, kind);
+    }
+    return out;
 }
 
 /* Whoever may write a register back has to have it, whichever way he came. */
@@ -165,39 +187,102 @@ find_live(struct region *r)
             for (unsigned s = 0; s < 2 && !b->calls; s++) {
                 live |= b->succ[s] >= 0 ? r->blocks[b->succ[s]].live : 0;
             }
-            live = (live & ~writes[k]) | reads[k] | b->fs.dirty;
+            live = (live & ~writes[k]) | reads[k] | b->v[0].fs.dirty | b->v[1].fs.dirty;
             changed |= live != b->live;
             b->live = live;
         }
     }
 }
 
-void
-fstate_flow(struct region *r)
+/* May a label that asks for `to` be entered so, with nothing but canonical NaNs and boxes to be made? */
+static bool
+reaches(const struct fstate *from, const struct fstate *to)
 {
-    bool reached[REGION_BLOCKS] = {true};
-    r->blocks[0].fs = (struct fstate){0}; /* who enters brings exact ones */
+    return ((to->nan & ~(from->nan | from->canon)) | (to->single & ~from->single) | (to->canon & ~(from->canon | from->nan)) |
+            (to->num & ~from->num) | (from->dirty & ~to->dirty)) == 0;
+}
+
+int
+fstate_version(const struct rblock *b, const struct fstate *from)
+{
+    return b->v[1].used && reaches(from, &b->v[1].fs) ? 1 : b->v[0].used && reaches(from, &b->v[0].fs) ? 0 : -1;
+}
+
+/* What is at the labels of a loop once everything that comes from outside has been written anew: if that may be assumed at all. */
+static void
+assume_steady(struct region *r)
+{
+    uint32_t dirty[REGION_BLOCKS] = {0}; /* by any way there is */
     for (bool changed = true; changed;) {
         changed = false;
         for (unsigned k = 0; k < r->n_blocks; k++) {
             const struct rblock *b = &r->blocks[k];
-            if (!reached[k]) {
+            for (unsigned s = 0; s < 2 && !b->calls; s++) {
+                if (b->succ[s] >= 0) {
+                    const uint32_t all = dirty[b->succ[s]] | dirty[k] | writes[k];
+                    changed |= all != dirty[b->succ[s]];
+                    dirty[b->succ[s]] = all;
+                }
+            }
+        }
+    }
+    for (unsigned k = 0; k < r->n_blocks; k++) {
+        r->blocks[k].v[1].fs = (struct fstate){.top = UINT32_MAX, .dirty = dirty[k]};
+    }
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (unsigned k = 0; k < r->n_blocks; k++) {
+            const struct rblock *b = &r->blocks[k];
+            const struct fstate out = behind(k, b->v[1].fs);
+            for (unsigned s = 0; s < 2 && !b->calls; s++) {
+                if (b->succ[s] >= 0) {
+                    struct fstate *const to = &r->blocks[b->succ[s]].v[1].fs, in = meet(*to, out);
+                    changed |= memcmp(&in, to, sizeof in) != 0;
+                    *to = in;
+                }
+            }
+        }
+    }
+    for (unsigned k = 0; k < r->n_blocks; k++) {
+        struct fstate *const fs = &r->blocks[k].v[1].fs;
+        fs->nan &= ~fs->top;
+        fs->single &= ~fs->top;
+        fs->canon &= ~fs->top;
+        fs->num &= ~fs->top;
+        fs->top = 0;
+    }
+}
+
+void
+fstate_flow(struct region *r, unsigned opts)
+{
+    static const struct fstate exact; /* who enters or comes back brings this */
+    for (unsigned k = 0; k < r->n_blocks; k++) {
+        r->blocks[k].v[0] = r->blocks[k].v[1] = (struct version){0};
+    }
+    const bool twice = (opts & IROPT_TWICE) != 0 && r->n_insns <= TWICE_INSNS;
+    if (twice) {
+        assume_steady(r);
+    }
+    r->blocks[0].v[twice && reaches(&exact, &r->blocks[0].v[1].fs)].used = true;
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (unsigned n = 0; n < 2 * r->n_blocks; n++) {
+            const struct rblock *b = &r->blocks[n / 2];
+            if (!b->v[n & 1].used) {
                 continue;
             }
-            struct fstate out = {0};
-            if (!b->calls) {
-                out = behind(summary[k], b->fs);
-                out.dirty = b->fs.dirty | writes[k];
-            }
+            const struct fstate out = b->calls ? exact : behind(n / 2, b->v[n & 1].fs);
             for (unsigned s = 0; s < 2; s++) {
                 if (b->succ[s] < 0) {
                     continue;
                 }
                 struct rblock *to = &r->blocks[b->succ[s]];
-                const struct fstate in = reached[b->succ[s]] ? meet(to->fs, out) : out;
-                if (!reached[b->succ[s]] || memcmp(&in, &to->fs, sizeof in) != 0) {
-                    to->fs = in;
-                    reached[b->succ[s]] = changed = true;
+                const unsigned v = to->label ? twice && reaches(&out, &to->v[1].fs) : n & 1;
+                const struct fstate in = v == 1 ? to->v[1].fs : to->v[0].used ? meet(to->v[0].fs, out) : out;
+                if (!to->v[v].used || memcmp(&in, &to->v[v].fs, sizeof in) != 0) {
+                    to->v[v].fs = in;
+                    to->v[v].used = changed = true;
                 }
             }
         }

@@ -93,7 +93,7 @@ struct ir {
 
 enum {
     IROPT_FOLD = 1, IROPT_CSE = 2, IROPT_FUSE = 4, IROPT_DSE = 8, IROPT_REGIONS = 16, IROPT_PLACE = 32, IROPT_NAN = 64,
-    IROPT_BOX = 128, IROPT_FLAGS = 256, IROPT_ALL = 511,
+    IROPT_BOX = 128, IROPT_FLAGS = 256, IROPT_TWICE = 512, IROPT_ALL = 1023,
 };
 
 extern const char *const ir_names[IR_OP_COUNT];

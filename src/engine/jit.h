@@ -80,6 +80,7 @@ struct fstate {
     uint32_t single; /* the low half counts; the guest's upper half is all ones */
     uint32_t canon;  /* a NaN there is the canonical one */
     uint32_t num;    /* there is no NaN */
+    uint32_t top;    /* while it is sought: nothing is known yet */
     uint32_t dirty;  /* hart->f has not heard of it yet; a home that is not dirty may hold anything, if nobody reads it */
 };
 
@@ -113,9 +114,12 @@ struct rblock {
     bool taken;            /* the layout goes on where the last branch is taken */
     bool calls;            /* it ends with a call: what it comes back to, it comes back to with exact f registers */
     int16_t succ[2];       /* where it goes to otherwise, by index; -1: out of the region, or nowhere */
-    struct fstate fs;      /* at its label */
     uint32_t live;         /* f registers that are in their homes there: read, or written back, before they are written */
-    uint8_t *at;           /* lower(): where it was emitted, or NULL */
+    struct version {
+        bool used;
+        struct fstate fs;  /* at its label */
+        uint8_t *at;       /* lower(): where it was emitted, or NULL */
+    } v[2];                /* fstate.c; tier 1 has the first one */
 };
 #define REGION_BLOCKS 128
 #define REGION_INSNS 2000
@@ -223,9 +227,10 @@ void show_mark(unsigned gi, uint32_t off);                                      
 void show_asm(const struct engine *en, const struct region *r, const struct translation *t);
 void show_perf(const struct engine *en, const struct translation *t);
 
-/* fstate.c. fstate_block() for the IR of each block of a region, then fstate_flow() finds rblock.fs. */
+/* fstate.c. fstate_block() for the IR of each block of a region, then fstate_flow() finds rblock.v and .live. */
 void fstate_block(const struct ir *ir, unsigned block);
-void fstate_flow(struct region *r);
+void fstate_flow(struct region *r, unsigned opts);
+int fstate_version(const struct rblock *b, const struct fstate *from); /* which of a label's is for who comes so; -1: none */
 void fstate_settle(struct hart *h, uint32_t nan, uint32_t single); /* hart->f from that state to the guest's bits */
 
 /* region.c. Fills j->region with the block at pc, or with the region around it; false if there is no code there. */

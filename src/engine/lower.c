@@ -194,13 +194,23 @@ block_at(const struct lower *l, uint64_t pc)
 }
 
 static void
-fixup(struct lower *l, uint8_t *disp, uint64_t pc)
+fixup(struct lower *l, uint8_t *disp, const struct version *to)
 {
     if (l->n_fix == FIXUPS) {
         l->full = true;
         return;
     }
-    l->fix[l->n_fix++] = (struct fixup){disp, pc};
+    l->fix[l->n_fix++] = (struct fixup){disp, to};
+}
+
+static void
+jump_to(struct lower *l, const struct version *to)
+{
+    if (to->at != NULL) {
+        x_jmp_to(&l->x, to->at);
+    } else {
+        fixup(l, x_jmp(&l->x), to);
+    }
 }
 
 static void
@@ -211,54 +221,41 @@ poll(struct lower *l)
     s->pc = pc_here(l);
 }
 
-/* May control go from f registers in one state to a label that wants another, as it is? */
-static bool
-fits(struct fstate from, const struct rblock *to)
+/* The version of the block at pc that may be entered with f registers in this state; NULL: none is in the region. */
+static struct version *
+version_at(const struct lower *l, uint64_t pc, const struct fstate *from)
 {
-    return (((from.nan & ~to->fs.nan) | (from.single & ~to->fs.single)) & from.dirty) == 0;
-}
-
-static void
-settle_for(struct lower *l, struct fstate from, const struct rblock *to)
-{
-    const struct fstate *t = &to->fs;
-    if ((t->nan & ~(from.nan | from.canon)) | (t->single & ~from.single) | (t->canon & ~(from.canon | from.nan)) |
-        (t->num & ~from.num) | (from.dirty & ~t->dirty)) {
-        l->full = true; /* cannot be: a way that fstate_flow() did not see */
-    }
-    fp_settle(l, from, *t);
+    struct rblock *b = block_at(l, pc);
+    const int v = b != NULL ? fstate_version(b, from) : -1;
+    return v < 0 ? NULL : &b->v[v];
 }
 
 /* Control to pc, inside the region or out of it. */
 static void
 go(struct lower *l, uint64_t pc, struct fstate fs)
 {
-    struct rblock *b = block_at(l, pc);
-    if (b == NULL) {
+    struct version *const to = version_at(l, pc, &fs);
+    if (to == NULL) {
         shuffle_out(l, fs);
         go_chain(l, pc, false);
         return;
     }
-    settle_for(l, fs, b);
-    if (b->at != NULL) {
-        x_jmp_to(&l->x, b->at);
-    } else {
-        fixup(l, x_jmp(&l->x), pc);
-    }
+    fp_settle(l, fs, to->fs);
+    jump_to(l, to);
 }
 
 static void
 go_if(struct lower *l, enum cc cc, uint64_t pc)
 {
-    struct rblock *b = block_at(l, pc);
-    if (b != NULL && !fits(l->fs, b)) {
-        stub_new(l, STUB_EDGE, x_jcc(&l->x, cc))->pc = pc;
-    } else if (b != NULL && b->at != NULL) {
-        x_jcc_to(&l->x, cc, b->at);
-    } else if (b != NULL) {
-        fixup(l, x_jcc(&l->x, cc), pc);
-    } else {
+    struct version *const to = version_at(l, pc, &l->fs);
+    if (to == NULL) {
         stub_new(l, STUB_CHAIN, x_jcc(&l->x, cc))->pc = pc;
+    } else if (((l->fs.nan & ~to->fs.nan) | (l->fs.single & ~to->fs.single)) & l->fs.dirty) {
+        stub_new(l, STUB_EDGE, x_jcc(&l->x, cc))->pc = pc;
+    } else if (to->at != NULL) {
+        x_jcc_to(&l->x, cc, to->at);
+    } else {
+        fixup(l, x_jcc(&l->x, cc), to);
     }
 }
 
@@ -330,17 +327,17 @@ push_link(struct lower *l, uint64_t link)
 static void
 come_back(struct lower *l, uint64_t link)
 {
-    struct rblock *b = block_at(l, link);
-    if (b == NULL) {
+    static const struct fstate exact;
+    struct rblock *const b = block_at(l, link);
+    struct version *const to = version_at(l, link, &exact);
+    if (to == NULL) {
         go_chain(l, link, false);
-    } else {
-        shuffle_in(l, b);
-        /* The block is laid out next, or its jump follows. */
-        if (b->at != NULL) {
-            x_jmp_to(&l->x, b->at);
-        } else if (b == l->r->blocks || b[-1].first + b[-1].count - 1 != l->ir->ins[l->i].gi) {
-            fixup(l, x_jmp(&l->x), link);
-        }
+        return;
+    }
+    shuffle_in(l, b);
+    /* The block is laid out next, or a jump follows. */
+    if (to != &b->v[l->version] || to->at != NULL || b == l->r->blocks || b[-1].first + b[-1].count - 1 != l->ir->ins[l->i].gi) {
+        jump_to(l, to);
     }
 }
 
@@ -553,23 +550,31 @@ lower_unit(struct lower *l)
     ir_reset(ir);
 }
 
-/* All blocks in the order of the layout. */
+/* One version of all blocks, in the order of the layout. */
 static void
-lower_blocks(struct lower *l)
+lower_blocks(struct lower *l, unsigned version)
 {
     struct region *r = l->r;
     struct ir *ir = l->ir;
     bool open = false;  /* control reaches the block's end */
     bool falls = false; /* … and goes on with what comes next */
+    l->version = version;
     for (unsigned b = 0; b < r->n_blocks && !l->full; b++) {
         struct rblock *k = &r->blocks[b];
+        struct version *const v = &k->v[version];
         if (k->label) {
             lower_unit(l);
-            if (falls) {
-                settle_for(l, l->fs, k);
+            if (falls && version_at(l, k->pc, &l->fs) != v) {
+                go(l, k->pc, l->fs);
+            } else if (falls) {
+                fp_settle(l, l->fs, v->fs);
             }
-            l->fs = k->fs;
-            k->at = l->x.p;
+            l->fs = v->fs;
+            v->at = v->used ? l->x.p : NULL;
+        }
+        if (!v->used) {
+            falls = false;
+            continue;
         }
         open = true;
         for (unsigned n = k->first; n < k->first + k->count && open; n++) {
@@ -705,7 +710,11 @@ jit_lower(struct engine *en, struct region *r)
     }
     shuffle_in(l, &r->blocks[0]);
     ir_reset(l->ir);
-    lower_blocks(l);
+    const unsigned first = r->blocks[0].v[0].used ? 0 : 1;
+    lower_blocks(l, first);
+    if (r->tier == 2) {
+        lower_blocks(l, first ^ 1);
+    }
     if (j->show & SHOW_ASM) {
         show_mark(SHOW_EXITS, (uint32_t)(x_here(&l->x) - l->start));
     }
@@ -717,7 +726,7 @@ jit_lower(struct engine *en, struct region *r)
         lower_stub(l, &l->stubs[k]);
     }
     for (unsigned k = 0; k < l->n_fix && !l->full; k++) {
-        x_land_at(l->fix[k].disp, block_at(l, l->fix[k].pc)->at);
+        x_land_at(l->fix[k].disp, l->fix[k].to->at);
     }
     if (l->full) {
         goto full;

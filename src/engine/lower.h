@@ -16,7 +16,7 @@
 
 struct fixup {
     uint8_t *disp; /* a 32-bit displacement … */
-    uint64_t pc;   /* … to the block there */
+    const struct version *to;
 };
 
 enum stub_kind {
@@ -66,6 +66,7 @@ struct lower {
     uint8_t fk[IR_LIMIT];      /* FK_* of values */
     ref fval[32];              /* which value the home of an f register has, as far as it is known */
     struct fstate fs;          /* what homes have */
+    unsigned version;          /* of the blocks that are being emitted */
     unsigned i;                /* the instruction being lowered */
     bool full;
     struct fixup fix[FIXUPS];

@@ -79,7 +79,7 @@ append(struct engine *en, struct hart *h, struct region *r, uint64_t pc, unsigne
         return false;
     }
     struct rblock *b = &r->blocks[r->n_blocks];
-    *b = (struct rblock){.pc = pc, .first = r->n_insns};
+    *b = (struct rblock){.pc = pc, .first = r->n_insns, .v[0].used = true};
     while (b->count < max && r->n_insns < REGION_INSNS) {
         struct insn *i = &r->insns[r->n_insns];
         if (b->count > 0 && leaders) {
@@ -340,6 +340,6 @@ region_grow(struct engine *en, struct hart *h, struct translation *head)
     const unsigned n = r->n_blocks;
     lay_out(r, weight);
     assign(en, r, pcs, weight, n);
-    fstate_flow(r);
+    fstate_flow(r, j->opts);
     return true;
 }
