@@ -204,18 +204,24 @@ warm(struct jit *j, uint64_t pc)
     return true;
 }
 
+static uint8_t
+flags_of(const struct engine *en, uint64_t pc)
+{
+    return __atomic_load_n(&en->page_flags[pc / PAGE], __ATOMIC_RELAXED);
+}
+
 /* The place is one whose translations are kept: is there one to be had? */
 static bool
 load(struct engine *en, struct hart *h, uint64_t pc)
 {
     struct jit *j = en->jit;
-    if ((__atomic_load_n(&en->page_flags[pc / PAGE], __ATOMIC_RELAXED) & PAGE_KEPT) == 0 || atomic_load(&j->flush_wanted)) {
+    if ((flags_of(en, pc) & PAGE_KEPT) == 0 || atomic_load(&j->flush_wanted)) {
         return false;
     }
     lock(j, h);
     h->in_guest = GUEST_FETCHING;
     j->no_room = false;
-    const bool there = jit_find(j, pc) != NULL || keep_load(en, pc) != NULL;
+    const bool there = ((flags_of(en, pc) & PAGE_TRANSLATED) && jit_find(j, pc) != NULL) || keep_load(en, pc) != NULL;
     h->in_guest = GUEST_RUNNING;
     if (!there && j->no_room) {
         want_flush(en);
@@ -327,7 +333,8 @@ interp_adaptive(struct hart *h, int64_t budget)
         if (h->frm != 0) {
             interpret(h, 1000);
         }
-        uint32_t entry = pc < GUEST_TOP ? __atomic_load_n(&j->entries[pc / 2], __ATOMIC_ACQUIRE) : 0;
+        /* Where nothing has been translated, looking would make a page of the table real. */
+        uint32_t entry = pc < GUEST_TOP && flags_of(en, pc) & PAGE_TRANSLATED ? __atomic_load_n(&j->entries[pc / 2], __ATOMIC_ACQUIRE) : 0;
         if (entry == 0 && (pc >= GUEST_TOP || !load(en, h, pc))) {
             if (pc >= GUEST_TOP || !warm(j, pc)) {
                 interpret(h, 1);

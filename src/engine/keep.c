@@ -12,10 +12,10 @@
 #define PAGE 4096
 #define FILES 256
 #define MODULES 512
-#define AREA_BYTES (UINT64_C(2) << 30) /* of address space, for mapped segments */
+#define AREA_BYTES (UINT64_C(4) << 30) /* of address space, for mapped segments */
 #define WORTH_MIN 16     /* blocks */
 #define REGION_WORTH 8   /* … that a region costs */
-#define NEW_BYTES ((size_t)48 << 20)   /* what is set aside, at most */
+#define NEW_BYTES ((size_t)64 << 20)   /* what is set aside, at most */
 
 struct kept_file {
     struct store_file id;

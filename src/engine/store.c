@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define MAGIC "doppel\n\1"
@@ -281,18 +282,37 @@ gather(struct gathered *g, const struct record *rec, bool over)
     }
 }
 
-static bool
-write_all(int fd, const char *bytes, size_t n)
+/* What goes to a file, gathered into large pieces. */
+struct writer {
+    int fd, n;
+    bool failed;
+    struct iovec v[256];
+};
+
+static void
+writer_flush(struct writer *w)
 {
-    while (n > 0) {
-        const ssize_t w = write(fd, bytes, n);
-        if (w <= 0) {
-            return false;
+    for (struct iovec *v = w->v, *end = v + w->n; v < end && !w->failed;) {
+        ssize_t done = writev(w->fd, v, (int)(end - v));
+        w->failed = done <= 0;
+        for (; done > 0 && (size_t)done >= v->iov_len; v++) {
+            done -= (ssize_t)v->iov_len;
         }
-        bytes += w;
-        n -= (size_t)w;
+        if (done > 0) {
+            v->iov_base = (char *)v->iov_base + done;
+            v->iov_len -= (size_t)done;
+        }
     }
-    return true;
+    w->n = 0;
+}
+
+static void
+writer_put(struct writer *w, const void *bytes, size_t n)
+{
+    if (w->n == (int)(sizeof w->v / sizeof w->v[0])) {
+        writer_flush(w);
+    }
+    w->v[w->n++] = (struct iovec){(void *)(uintptr_t)bytes, n};
 }
 
 /* Write a segment of what was gathered, under the name `fresh`. */
@@ -304,39 +324,42 @@ write_segment(int dir, const struct store_key *key, const struct gathered *g, co
         bits++;
     }
     const size_t index = sizeof(struct store_entry) << bits, size = sizeof(struct store_head) + index + g->bytes;
-    char *const image = size <= STORE_SEGMENT_MAX ? memory(size) : NULL;
-    if (image == NULL) {
+    struct rlimit most; /* beyond it, writing is a signal */
+    if (size > STORE_SEGMENT_MAX || getrlimit(RLIMIT_FSIZE, &most) != 0 || most.rlim_cur < size) {
         return -EFBIG;
     }
-    struct store_head *h = (struct store_head *)(void *)image;
-    *h = (struct store_head){.magic = MAGIC, .size = size, .n_records = (uint32_t)g->n, .index_bits = bits, .key = *key};
-    h->check = head_check(h);
-    struct store_entry *entries = (struct store_entry *)(void *)(h + 1);
-    size_t at = sizeof *h + index;
+    struct store_entry *const entries = memory(index);
+    if (entries == NULL) {
+        return -ENOMEM;
+    }
+    struct store_head h = {.magic = MAGIC, .size = size, .n_records = (uint32_t)g->n, .index_bits = bits, .key = *key};
+    h.check = head_check(&h);
+    size_t at = sizeof h + index;
     for (size_t n = 0; n < g->n; n++) {
-        const struct record *rec = g->list[n];
-        uint32_t k = slot_for(half(rec->where), bits);
+        uint32_t k = slot_for(half(g->list[n]->where), bits);
         while (entries[k].where != 0) {
             k = (k + 1) & ((1u << bits) - 1);
         }
-        entries[k] = (struct store_entry){half(rec->where), (uint32_t)(at / 8)};
-        memcpy(image + at, rec, rec->size);
-        at += rec->size;
+        entries[k] = (struct store_entry){half(g->list[n]->where), (uint32_t)(at / 8)};
+        at += g->list[n]->size;
     }
-    struct rlimit most; /* beyond it, writing is a signal */
     int r = 0;
-    const bool may = getrlimit(RLIMIT_FSIZE, &most) == 0 && most.rlim_cur >= size;
-    const int fd = !may ? -1 : openat(dir, fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0) {
-        r = may ? -errno : -EFBIG;
+    struct writer w = {.fd = openat(dir, fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600)};
+    if (w.fd < 0) {
+        r = -errno;
     } else {
-        r = write_all(fd, image, size) ? 0 : -EIO;
-        r = close(fd) != 0 ? -EIO : r;
+        writer_put(&w, &h, sizeof h);
+        writer_put(&w, entries, index);
+        for (size_t n = 0; n < g->n; n++) {
+            writer_put(&w, g->list[n], g->list[n]->size);
+        }
+        writer_flush(&w);
+        r = close(w.fd) != 0 || w.failed ? -EIO : 0;
         if (r != 0) {
             unlinkat(dir, fresh, 0);
         }
     }
-    munmap(image, size);
+    munmap(entries, index);
     return r;
 }
 

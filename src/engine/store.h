@@ -28,7 +28,7 @@
 struct record;
 
 #define STORE_SEGMENTS 4
-#define STORE_SEGMENT_MAX ((size_t)48 << 20) /* bytes */
+#define STORE_SEGMENT_MAX ((size_t)128 << 20) /* bytes */
 #define STORE_BYTES (UINT64_C(512) << 20)    /* of all, by default: what was not used for longest goes */
 
 /* Everything but the guest's code that decides what its translation is. No padding: it is compared as bytes. */

@@ -202,7 +202,7 @@ memory_hash(const struct machine *m)
 static void
 machine_start(struct machine *m, uint64_t seed)
 {
-    const struct engine_file file = {.dev = 1, .ino = seed % 2 != 0 ? seed : 0};
+    const struct engine_file file = {.dev = 1, .ino = seed * UINT64_C(0x9e3779b97f4a7c15) >> 63 != 0 ? seed : 0};
     struct err e = {0};
     m->en = engine_new(&(struct engine_config){.kind = m->kind, .guest_base = m->base, .tuning = m->tuning,
                                                .cache = {m->again != 0 ? folder + 1 : 0, exts}}, &e);
