@@ -179,7 +179,8 @@ code_give_back(struct engine *en)
                 continue;
             }
             if (madvise(at, len, MADV_DONTNEED) == 0 && mprotect(at, len, PROT_NONE) == 0) {
-                flags_change(en, p * PAGE, end * PAGE, PAGE_LEFT, 0);
+                /* The other marks are of a translation that was late: see jit_publish(). Nobody translates now. */
+                flags_change(en, p * PAGE, end * PAGE, PAGE_LEFT | PAGE_DECODED | PAGE_TRANSLATED, 0);
             } else {
                 en->chunks[c] |= PAGE_LEFT;
                 en->left = true;

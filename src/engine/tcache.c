@@ -461,7 +461,7 @@ jit_publish(struct engine *en, const struct translation *made, const struct x64 
     }
     /* Whoever changed code meanwhile has raised the epoch before he looked whether there are translations to forget. */
     if (code_epoch(en) != epoch) {
-        free(t);
+        free(t); /* the marks stay: code_give_back() */
         return NULL;
     }
     t->size = (uint32_t)(x_here(x) - t->code);
