@@ -157,7 +157,7 @@ flush_if_alone(struct engine *en, struct hart *h)
 }
 
 /* Around the use of anything that a flush takes away: entries, exits, code. */
-static void
+HOT static void
 go_out(struct engine *en, struct hart *h)
 {
     __atomic_store_n(&h->jit_inside, 0, __ATOMIC_RELEASE);
@@ -166,7 +166,7 @@ go_out(struct engine *en, struct hart *h)
     }
 }
 
-static bool
+HOT static bool
 come_in(struct engine *en, struct hart *h)
 {
     __atomic_exchange_n(&h->jit_inside, 1, __ATOMIC_SEQ_CST);
@@ -194,9 +194,14 @@ interpret(struct hart *h, int64_t budget)
 
 /* Code at pc has been asked for once more: is it warm now? */
 static bool
-warm(struct jit *j, uint64_t pc)
+warm(struct engine *en, uint64_t pc)
 {
+    struct jit *j = en->jit;
     uint16_t *heat = &j->heat[(pc >> 1 ^ pc >> 15) & HEAT_MASK];
+    if (*heat == 0 && code_page_is_exec(en, pc)) {
+        /* Its slot is about to be read, found empty, and written: that would be two page faults. */
+        __atomic_fetch_or((uint32_t *)slot_of(en, pc), 0, __ATOMIC_RELAXED);
+    }
     if (*heat < j->hot1) {
         ++*heat;
         return false;
@@ -283,7 +288,7 @@ optimise(struct engine *en, struct hart *h, uint64_t pc)
  * A synced call-out: the owner executes what it can from here, and translated code goes on without all that coming in costs. What
  * may block, or change code, happens outside as far as others can see: they may flush the cache meanwhile, trampolines excepted.
  */
-uint32_t
+HOT uint32_t
 adaptive_ecall(struct hart *h)
 {
     struct engine *en = h->engine;
@@ -308,7 +313,43 @@ adaptive_ecall(struct hart *h)
     return h->attention != 0 || h->pc == pc ? CALLOUT_LEAVE : CALLOUT_BACK;
 }
 
-void
+/* A young child whose maker had counted nearly to the end: it has not run this often itself. */
+static void
+put_off(struct jit *j, uint64_t pc)
+{
+    const struct translation *t = jit_find(j, pc);
+    if (t != NULL && t->tier == 1) {
+        __atomic_store_n(t->counter, j->hot2 / 4, __ATOMIC_RELAXED);
+    }
+    jit_wish(j, pc);
+    j->young -= j->young < 40 ? j->young : 40; /* ten of these, and it is grown up */
+}
+
+/* Within engine_run, as guest code is read. */
+static void
+grant_wishes(struct engine *en, struct hart *h)
+{
+    struct jit *j = en->jit;
+    bool any = false;
+    j->has_forked = false;
+    unsigned at = 0;
+    for (uint64_t pc; (pc = jit_wish_next(j, &at)) != 0 && !atomic_load(&j->flush_wanted);) {
+        const struct translation *t = jit_find(j, pc);
+        if (t == NULL) {
+            any |= pc < GUEST_TOP && (load(en, h, pc) || translate(en, h, pc) != NULL);
+        } else if (t->tier == 1 && __atomic_load_n(t->counter, __ATOMIC_RELAXED) < j->hot2 / 4) {
+            optimise(en, h, pc);
+            any = true;
+        }
+    }
+    if (any) {
+        lock(j, h);
+        jit_chain_all(j);
+        unlock(j);
+    }
+}
+
+HOT void
 interp_adaptive(struct hart *h, int64_t budget)
 {
     struct engine *en = h->engine;
@@ -325,6 +366,9 @@ interp_adaptive(struct hart *h, int64_t budget)
         h->interpret = 0;
         interpret(h, 1);
     }
+    if (j->has_forked && h->frm == 0) {
+        grant_wishes(en, h);
+    }
     for (;;) {
         if (h->attention != 0) {
             interp_leave_poll(h);
@@ -335,8 +379,11 @@ interp_adaptive(struct hart *h, int64_t budget)
         }
         /* Where nothing has been translated, looking would make a page of the table real. */
         uint32_t entry = pc < GUEST_TOP && flags_of(en, pc) & PAGE_TRANSLATED ? __atomic_load_n(&j->entries[pc / 2], __ATOMIC_ACQUIRE) : 0;
-        if (entry == 0 && (pc >= GUEST_TOP || !load(en, h, pc))) {
-            if (pc >= GUEST_TOP || !warm(j, pc)) {
+        if (entry == 0 && pc < GUEST_TOP && j->young > 0) {
+            jit_wish(j, pc);
+        }
+        if (entry == 0 && (pc >= GUEST_TOP || j->young > 0 || !load(en, h, pc))) {
+            if (pc >= GUEST_TOP || !warm(en, pc)) {
                 interpret(h, 1);
             }
             if (atomic_load(&j->flush_wanted)) {
@@ -359,7 +406,7 @@ interp_adaptive(struct hart *h, int64_t budget)
             from = 0;
             continue;
         }
-        if (from != 0) {
+        if (from != 0 && j->young == 0) {
             lock(j, h);
             struct translation *t = jit_find(j, pc);
             if (t != NULL && from < j->n_exits /* no flush since */ && j->exits[from].pc == pc && j->exits[from].slot != NULL) {
@@ -389,7 +436,11 @@ interp_adaptive(struct hart *h, int64_t budget)
             from = 0;
             break;
         case JX_HOT:
-            optimise(en, h, h->pc);
+            if (j->young > 0) {
+                put_off(j, h->pc);
+            } else {
+                optimise(en, h, h->pc);
+            }
             from = 0;
             break;
         case JX_INTERP:

@@ -29,7 +29,7 @@
 #define PAGE 4096
 /* jal reaches 1 MiB beyond the end before anything checks: 8 MiB of slots at most. */
 #define GUARD_BYTES (UINT64_C(16) << 20)
-#define FLAGS_BYTES (GUEST_TOP / PAGE)
+#define FLAGS_BYTES (GUEST_TOP / PAGE + CODE_CHUNKS)
 
 int
 code_space_init(struct engine *en, struct err *e)
@@ -48,6 +48,7 @@ code_space_init(struct engine *en, struct err *e)
     }
     madvise(en->reserved, en->reserved_bytes, MADV_DONTDUMP);
     madvise(en->page_flags, FLAGS_BYTES, MADV_DONTDUMP);
+    en->chunks = en->page_flags + GUEST_TOP / PAGE;
     en->slots = en->reserved + GUARD_BYTES;
     return 0;
 }
@@ -164,7 +165,7 @@ code_give_back(struct engine *en)
         return;
     }
     en->left = false;
-    for (uint64_t c = 0; c < GUEST_TOP / CODE_CHUNK; c++) {
+    for (uint64_t c = 0; c < CODE_CHUNKS; c++) {
         if ((en->chunks[c] & PAGE_LEFT) == 0) {
             continue;
         }
@@ -269,7 +270,7 @@ engine_code_sync(struct engine *en)
 {
     const uint8_t both = PAGE_MUTABLE | PAGE_DECODED;
     code_changed(en);
-    for (uint64_t c = 0; c < GUEST_TOP / CODE_CHUNK; c++) {
+    for (uint64_t c = 0; c < CODE_CHUNKS; c++) {
         if ((en->chunks[c] & PAGE_MUTABLE) == 0) {
             continue;
         }

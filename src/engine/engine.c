@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <ucontext.h>
 
 static const char *const kind_names[] = {
@@ -49,11 +50,15 @@ engine_counts_instret(enum engine_kind k)
     return k < ENGINE_THREADED;
 }
 
+/* The engine and its translator: what changes all the time is one page, which parent and child of a fork both have to copy. */
+#define ENGINE_BYTES 4096
+static_assert(sizeof(struct engine) + sizeof(struct jit) <= ENGINE_BYTES, "one page");
+
 struct engine *
 engine_new(const struct engine_config *cfg, struct err *e)
 {
-    struct engine *en = calloc(1, sizeof *en);
-    if (en == NULL) {
+    struct engine *en = mmap(NULL, ENGINE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (en == MAP_FAILED) {
         err_set(e, -ENOMEM, "make an engine");
         return NULL;
     }
@@ -65,7 +70,7 @@ engine_new(const struct engine_config *cfg, struct err *e)
     }
     fp_host_probe(false);
     if (code_space_init(en, e) != 0) {
-        free(en);
+        munmap(en, ENGINE_BYTES);
         return NULL;
     }
     if (cfg->kind == ENGINE_ADAPTIVE && jit_init(en, e) != 0) {
@@ -81,27 +86,29 @@ engine_free(struct engine *en)
     if (en != NULL) {
         jit_fini(en);
         code_space_fini(en);
-        free(en);
+        munmap(en, ENGINE_BYTES);
     }
 }
 
-void
+HOT void
 engine_before_fork(struct engine *en)
 {
     if (en->jit != NULL) {
+        jit_wishes_init(en->jit);
         pthread_mutex_lock(&en->jit->lock);
     }
 }
 
-void
+HOT void
 engine_after_fork_parent(struct engine *en)
 {
     if (en->jit != NULL) {
+        en->jit->has_forked = true;
         pthread_mutex_unlock(&en->jit->lock);
     }
 }
 
-void
+HOT void
 engine_after_fork(struct engine *en, struct hart *h)
 {
     atomic_store(&en->running, 0);
@@ -111,6 +118,7 @@ engine_after_fork(struct engine *en, struct hart *h)
         en->harts = h->jit_sp_top != NULL ? h : NULL;
         h->jit_next = NULL;
         jit_after_fork(en);
+        jit_wishes_child(en->jit);
     }
 }
 
@@ -128,7 +136,18 @@ engine_running(struct engine *en)
     return n;
 }
 
-static void
+bool
+engine_is_alone(const struct hart *h)
+{
+    struct engine *en = h->engine;
+    /* Its own thread asks, for each instruction that it decodes: the usual answer costs no lock. */
+    if (__atomic_load_n(&en->harts, __ATOMIC_ACQUIRE) == h && __atomic_load_n(&h->jit_next, __ATOMIC_ACQUIRE) == NULL) {
+        return atomic_load(&en->running) == 0;
+    }
+    return engine_running(en) == 1;
+}
+
+HOT static void
 run(struct engine *en, struct hart *h, int64_t budget)
 {
     switch (en->cfg.kind) {
@@ -155,7 +174,7 @@ run(struct engine *en, struct hart *h, int64_t budget)
 }
 
 /* Not inlined: whatever lives across the landing is in this frame's memory or in the hart. */
-__attribute__((noinline)) struct engine_exit
+HOT __attribute__((noinline)) struct engine_exit
 engine_run(struct engine *en, struct hart *h, int64_t budget)
 {
     struct landing land = {0};

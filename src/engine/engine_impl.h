@@ -9,6 +9,8 @@
 
 #include "engine/engine.h"
 
+#include "base/hot.h"
+
 #include <assert.h>
 #include <emmintrin.h>
 #include <stdatomic.h>
@@ -40,7 +42,8 @@ enum {
 };
 
 /* Guest bytes that one byte of engine.chunks stands for. */
-#define CODE_CHUNK (UINT64_C(16) << 20)
+#define CODE_CHUNK  (UINT64_C(16) << 20)
+#define CODE_CHUNKS (GUEST_TOP / CODE_CHUNK)
 
 struct engine {
     struct engine_config cfg;
@@ -48,7 +51,7 @@ struct engine {
     unsigned scale;      /* bytes of slot per byte of guest code */
     uint32_t forgotten;  /* first word of a slot that was decoded and is not any more */
     uint8_t *page_flags; /* own: GUEST_TOP / 4096 of them, untouched ones cost nothing */
-    uint8_t chunks[GUEST_TOP / CODE_CHUNK]; /* PAGE_MUTABLE, PAGE_LEFT: some page in there is, or was; nobody looks elsewhere */
+    uint8_t *chunks;     /* behind them, CODE_CHUNKS of them: PAGE_MUTABLE, PAGE_LEFT: some page in there is, or was; nobody looks elsewhere */
     char *reserved;      /* own: the slots with a guard at each end, reserved_bytes */
     size_t reserved_bytes;
     bool left;           /* some page is PAGE_LEFT */
@@ -95,6 +98,7 @@ slot_read(const struct slot *from)
 
 /* How many harts are inside of engine_run, and not in the hands of the owner's ecall. */
 int engine_running(struct engine *en);
+bool engine_is_alone(const struct hart *h); /* inside of it: is no other hart? */
 
 /* code.c */
 int code_space_init(struct engine *en, struct err *e);

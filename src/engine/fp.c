@@ -5,7 +5,9 @@
  */
 #include "engine/fp_ops.h"
 
-#include <cpuid.h>
+#include "base/hot.h"
+
+#include <sys/platform/x86.h>
 
 /* Written once, before the first hart runs; the same for every hart of the process. */
 struct fp_host fp_host;
@@ -13,18 +15,9 @@ struct fp_host fp_host;
 void
 fp_host_probe(bool baseline)
 {
-    unsigned a, b, c = 0, d;
-    uint32_t xcr0 = 0, high;
-
-    fp_host = (struct fp_host){0};
-    if (baseline || !__get_cpuid(1, &a, &b, &c, &d) || (c & bit_OSXSAVE) == 0) {
-        return;
-    }
-    __asm__("xgetbv" : "=a"(xcr0), "=d"(high) : "c"(0));
-    if ((c & bit_AVX) != 0 && (xcr0 & 6) == 6) { /* the kernel saves xmm and ymm */
-        fp_host.fma = c & bit_FMA;
-        fp_host.f16c = c & bit_F16C;
-    }
+    /* libc has asked already: under a hypervisor each cpuid is 15 µs. Active: the kernel saves the registers, too. */
+    fp_host.fma = !baseline && CPU_FEATURE_ACTIVE(FMA);
+    fp_host.f16c = !baseline && CPU_FEATURE_ACTIVE(F16C);
 }
 
 /* The mode that MXCSR holds for frm: RMM, and modes that do not exist, are softfp's, and then any
@@ -35,14 +28,14 @@ live_mode(unsigned frm)
     return frm < SF_RMM ? frm : SF_RNE;
 }
 
-static uint32_t
+HOT static uint32_t
 mxcsr_of_frm(unsigned frm)
 {
-    static const uint8_t rc[] = {[SF_RNE] = 0, [SF_RTZ] = 3, [SF_RDN] = 1, [SF_RUP] = 2};
-    return FP_MXCSR_CLEAR | (uint32_t)rc[live_mode(frm)] << 13;
+    const unsigned rc = 0 << 2 * SF_RNE | 3 << 2 * SF_RTZ | 1 << 2 * SF_RDN | 2 << 2 * SF_RUP;
+    return FP_MXCSR_CLEAR | (rc >> 2 * live_mode(frm) & 3) << 13;
 }
 
-static void
+HOT static void
 set_live(struct hart *h)
 {
     for (unsigned r = 0; r < SF_DYN; r++) {
@@ -51,7 +44,7 @@ set_live(struct hart *h)
     h->rm_live[SF_DYN] = h->frm < SF_RMM;
 }
 
-void
+HOT void
 fp_enter(struct hart *h)
 {
     h->host_mxcsr = fp_mxcsr_read();
@@ -59,14 +52,14 @@ fp_enter(struct hart *h)
     fp_mxcsr_write(mxcsr_of_frm(h->frm));
 }
 
-void
+HOT void
 fp_leave(struct hart *h)
 {
     h->fflags = (uint8_t)fp_flags_read(h);
     fp_mxcsr_write(h->host_mxcsr);
 }
 
-uint32_t
+HOT uint32_t
 fp_flags_read(const struct hart *h)
 {
     return h->fflags | fp_flags_of_mxcsr(fp_mxcsr_read());

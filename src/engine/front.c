@@ -10,7 +10,9 @@
 
 #include "isa/fpbits.h"
 
+#include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 typedef struct {
     ref r;
@@ -521,10 +523,11 @@ front_is_inline(const struct insn *i)
     }
     uint8_t k = __atomic_load_n(&known[i->op], __ATOMIC_RELAXED);
     if (k == 0) {
-        struct ir *dry = calloc(1, sizeof *dry);
+        struct ir *dry = malloc(sizeof *dry); /* large; one instruction needs little of it */
         if (dry == NULL) {
             return false;
         }
+        memset(dry, 0, offsetof(struct ir, ins[1]));
         ir_reset(dry);
         struct front fr = {.ir = dry, .pc = 0x1000};
         meanings[i->op](&fr, i);

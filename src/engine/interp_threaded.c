@@ -423,12 +423,6 @@ both(handler_fn *fn)
     return (uint32_t)one << 16 | one;
 }
 
-static bool
-is_alone(const struct hart *h)
-{
-    return engine_running(h->engine) == 1;
-}
-
 static flow uncached(ARGS);
 
 static bool
@@ -448,7 +442,7 @@ slot_is_free(const struct hart *h, const struct tslot *at, const struct insn *no
     const struct tslot s = tslot_read(at);
     const uint32_t v = tslot_pack(now);
     return !tslot_was_used(at) || memcmp(s.operand, &v, sizeof v) == 0 ||
-           ((!is_decoded(h, at) || tslot_handlers(&s) == both(uncached)) && is_alone(h));
+           ((!is_decoded(h, at) || tslot_handlers(&s) == both(uncached)) && engine_is_alone(h));
 }
 
 /* Another form that means the same and finds more in acc, where only rs1 can be. */
@@ -491,7 +485,7 @@ can_use_acc(const struct hart *h, uint64_t at, const struct insn *run, unsigned 
     const unsigned len = run[k - 1].len;
     const bool before_used = tslot_was_used(slot_of(h->engine, at - len));
     const bool other_used = tslot_was_used(slot_of(h->engine, at - (6 - len)));
-    if (!is_alone(h)) {
+    if (!engine_is_alone(h)) {
         return !before_used && !other_used;
     }
     return !other_used || (k > 1 && len == 2 && run[k - 2].len == 2);
@@ -588,7 +582,7 @@ execute_one(ARGS)
 static __attribute__((noinline, aligned(HANDLER_UNIT))) flow
 uncached(ARGS)
 {
-    if (is_alone(h)) {
+    if (engine_is_alone(h)) {
         decode_run(h, pc_of(h, ip));
     }
     return execute_one(h, ip, budget, base, acc);

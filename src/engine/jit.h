@@ -146,13 +146,17 @@ struct jit {
     size_t size;
     uint8_t *top;              /* free code starts here (executable view) */
     uint8_t *floor;            /* … and what is below is the trampolines, which stay */
+    struct wish *wishes;       /* own: shared with children of fork (wishes.c); NULL before the first */
+    unsigned young;            /* a child: how often it may still wish */
+    bool has_forked;           /* children may have left wishes */
+    bool inherited;            /* by fork: from `top` on the views are the parent's */
     uint64_t *data, *data_top, *data_end; /* slots and counters, in reach of rip-relative addressing */
     char *tables;              /* exits, by_addr and the other tables of fixed size */
     struct jexit *exits;
     uint32_t n_exits, max_exits;
     uint32_t *entries;         /* entries[pc / 2]: offset of the translation in the cache, 0 for none */
     struct translation *all;   /* dead ones too */
-    struct on_page *by_page[1u << 12]; /* by the page's low bits */
+    struct on_page **by_page;  /* PAGE_BUCKETS of them, by the page's low bits */
     struct translation **by_addr; /* by address of code, for faults */
     uint32_t n_by_addr;
     uint32_t *starts;          /* by place of the first byte of code: which of by_addr it is */
@@ -207,6 +211,15 @@ void jit_flush(struct engine *en);
 void jit_after_fork(struct engine *en);
 struct translation *jit_translation_at(struct jit *j, const uint8_t *code);
 struct translation *jit_find(struct jit *j, uint64_t pc);
+
+/* wishes.c. Before a fork, and after it in the child; the child has come to cold code; the pc of the next wish to grant, from *at on. */
+void jit_wishes_init(struct jit *j);
+void jit_wishes_child(struct jit *j);
+void jit_wish(struct jit *j, uint64_t pc);
+uint64_t jit_wish_next(struct jit *j, unsigned *at); /* 0: there is none */
+
+/* tcache.c. Holding the lock: chain whatever leads to a translation that exists. */
+void jit_chain_all(struct jit *j);
 
 /* lower.c. Holding the lock. NULL if there is no room (then a flush is due). */
 struct translation *jit_lower(struct engine *en, struct region *r);

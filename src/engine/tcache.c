@@ -19,12 +19,12 @@
 #include "base/check.h"
 #include "engine/fp_ops.h"
 
-#include <cpuid.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/platform/x86.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -34,7 +34,7 @@
 #define ENTRIES_BYTES (GUEST_TOP * 2)
 #define HEAT_BITS 14
 #define TRANSLATION_ALIGN 16 /* where the next one may begin */
-#define PAGE_BUCKETS (sizeof((struct jit *)NULL)->by_page / sizeof((struct jit *)NULL)->by_page[0])
+#define PAGE_BUCKETS (1u << 12)
 
 #define CALLEE_SAVED (1u << RBX | 1u << RBP | 0xf000u)
 
@@ -134,31 +134,17 @@ views_map(struct jit *j, uint8_t *from)
     return 0;
 }
 
+/* As libc has found them: see fp_host_probe(). */
 static void
 host_features(struct jit *j, unsigned level)
 {
-    unsigned a, b, c = 0, d, b7 = 0;
-    uint32_t low = 0, high;
-    if (level < 2 || !__get_cpuid(1, &a, &b, &c, &d)) {
-        return;
-    }
-    j->popcnt = c & bit_POPCNT;
-    j->sse41 = c & bit_SSE4_1;
-    if (c & bit_OSXSAVE) {
-        __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-    }
-    if (level < 3 || !__get_cpuid_count(7, 0, &a, &b7, &a, &d)) {
-        return;
-    }
-    unsigned c81 = 0;
-    __get_cpuid(0x80000001, &a, &b, &c81, &d);
-    j->lzcnt = c81 & (1u << 5);
-    j->bmi1 = b7 & bit_BMI;
-    j->bmi2 = b7 & bit_BMI2;
-    if ((c & bit_AVX) != 0 && (low & 6) == 6) {
-        j->avx = true;
-        j->fma = c & bit_FMA;
-    }
+    j->popcnt = level >= 2 && CPU_FEATURE_ACTIVE(POPCNT);
+    j->sse41 = level >= 2 && CPU_FEATURE_ACTIVE(SSE4_1);
+    j->lzcnt = level >= 3 && CPU_FEATURE_ACTIVE(LZCNT);
+    j->bmi1 = level >= 3 && CPU_FEATURE_ACTIVE(BMI1);
+    j->bmi2 = level >= 3 && CPU_FEATURE_ACTIVE(BMI2);
+    j->avx = level >= 3 && CPU_FEATURE_ACTIVE(AVX);
+    j->fma = level >= 3 && CPU_FEATURE_ACTIVE(FMA);
 }
 
 static const struct {
@@ -218,13 +204,15 @@ lay_out_tables(struct jit *j, char *at)
 {
     size_t used = 0;
 #define PART(member, bytes) (j->member = (void *)((uintptr_t)at + used), used += ((bytes) + PAGE - 1) & ~(size_t)(PAGE - 1))
-    PART(exits, EXITS_MAX * sizeof *j->exits);
-    PART(by_addr, TRANSLATIONS_MAX * sizeof *j->by_addr);
-    PART(starts, j->size / TRANSLATION_ALIGN * sizeof *j->starts);
+    /* The large ones last: of what is used the page tables are few. */
+    PART(by_page, PAGE_BUCKETS * sizeof *j->by_page);
     PART(heat, sizeof *j->heat << HEAT_BITS);
     PART(region, sizeof *j->region);
     PART(ir, sizeof *j->ir);
     PART(relocs, RELOCS_MAX * sizeof *j->relocs);
+    PART(by_addr, TRANSLATIONS_MAX * sizeof *j->by_addr);
+    PART(starts, j->size / TRANSLATION_ALIGN * sizeof *j->starts);
+    PART(exits, EXITS_MAX * sizeof *j->exits);
     PART(record, RECORD_MAX);
 #undef PART
     return used;
@@ -233,10 +221,7 @@ lay_out_tables(struct jit *j, char *at)
 int
 jit_init(struct engine *en, struct err *e)
 {
-    struct jit *j = calloc(1, sizeof *j);
-    if (j == NULL) {
-        return err_set(e, -ENOMEM, "make a translator");
-    }
+    struct jit *j = (struct jit *)(void *)(en + 1); /* all zeros: engine_new() */
     en->jit = j;
     pthread_mutex_init(&j->lock, NULL);
     const struct engine_tuning *tune = &en->cfg.tuning;
@@ -268,8 +253,10 @@ jit_init(struct engine *en, struct err *e)
     }
     trampolines(j);
     j->ir->opts = j->opts;
-    jit_flush(en);
-    j->stats.flushes = 0;
+    j->data_top = j->data;
+    j->data_end = j->data + DATA_BYTES / sizeof *j->data;
+    j->n_exits = FIRST_EXIT;
+    j->exits[JX_ECALL] = (struct jexit){.kind = JX_ECALL};
     keep_init(en);
     return 0;
 }
@@ -289,7 +276,6 @@ jit_fini(struct engine *en)
         munmap(j->entries, ENTRIES_BYTES);
         munmap(j->tables, lay_out_tables(j, j->tables));
     }
-    free(j);
     en->jit = NULL;
 }
 
@@ -314,26 +300,41 @@ jit_flush(struct engine *en)
         free(j->by_addr[k]);
     }
     j->all = NULL;
-    memset(j->by_page, 0, sizeof j->by_page);
+    memset(j->by_page, 0, PAGE_BUCKETS * sizeof j->by_page[0]);
     __atomic_store_n(&j->n_by_addr, 0, __ATOMIC_RELEASE);
     if (j->top > j->floor) {
         const int r = views_map(j, j->floor); /* the trampolines stay: somebody may be on his way back to one */
         CHECK(r == 0);
         j->top = j->floor;
+        j->inherited = false;
     }
     madvise(j->data, DATA_BYTES, MADV_DONTNEED);
     j->data_top = j->data;
-    j->data_end = j->data + DATA_BYTES / sizeof *j->data;
     j->n_exits = FIRST_EXIT;
-    j->exits[JX_ECALL] = (struct jexit){.kind = JX_ECALL};
     memset(j->heat, 0, sizeof *j->heat << HEAT_BITS);
     j->epoch++;
     j->stats.flushes++;
 }
 
+/* What was inherited stays as it is; the rest of the cache gets memory of its own. */
+static void
+stop_sharing(struct jit *j)
+{
+    uint8_t *const from = (uint8_t *)(((uintptr_t)j->top + PAGE - 1) & ~(uintptr_t)(PAGE - 1));
+    if (from < j->code + j->size && views_map(j, from) == 0) {
+        j->top = from;
+    } else {
+        j->top = j->code + j->size; /* full: the next translation starts afresh */
+    }
+    j->inherited = false;
+}
+
 struct translation *
 jit_begin(struct jit *j, struct x64 *x)
 {
+    if (j->inherited) {
+        stop_sharing(j);
+    }
     uint8_t *const at = (uint8_t *)(((uintptr_t)j->top + TRANSLATION_ALIGN - 1) & ~(uintptr_t)(TRANSLATION_ALIGN - 1));
     if (at + 4096 > j->code + j->size || j->n_by_addr == TRANSLATIONS_MAX) {
         return NULL;
@@ -496,6 +497,17 @@ jit_chain(struct jit *j, uint32_t exit, struct translation *to)
     j->stats.chains++;
 }
 
+void
+jit_chain_all(struct jit *j)
+{
+    for (uint32_t n = FIRST_EXIT; n < j->n_exits; n++) {
+        struct translation *t = j->exits[n].kind == JX_CHAIN ? jit_find(j, j->exits[n].pc) : NULL;
+        if (t != NULL) {
+            jit_chain(j, n, t);
+        }
+    }
+}
+
 /* Whoever is chained to `from` goes to `to` instead; NULL: to the manager. */
 void
 jit_rechain(struct jit *j, struct translation *from, struct translation *to)
@@ -601,16 +613,10 @@ jit_forget(struct engine *en, uint64_t start, uint64_t end, bool if_changed)
     }
 }
 
-/* In the child of fork, with the lock held since before it. */
-void
+/* In the child of fork, with the lock held since before it. Many children never translate anything: the rest is for jit_begin(). */
+HOT void
 jit_after_fork(struct engine *en)
 {
-    struct jit *j = en->jit;
     keep_after_fork(en);
-    uint8_t *const from = (uint8_t *)(((uintptr_t)j->top + PAGE - 1) & ~(uintptr_t)(PAGE - 1));
-    if (from < j->code + j->size && views_map(j, from) == 0) {
-        j->top = from;
-    } else {
-        j->top = j->code + j->size; /* full: the next translation starts afresh */
-    }
+    en->jit->inherited = true;
 }

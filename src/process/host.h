@@ -13,6 +13,8 @@
 #ifndef DOPPEL_HOST_H
 #define DOPPEL_HOST_H
 
+#include "base/hot.h"
+
 #include <stdint.h>
 #include <sys/syscall.h>
 

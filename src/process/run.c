@@ -84,7 +84,7 @@ fault(struct task *t, const struct engine_exit *x)
     signal_force(t, SIGSEGV, mapped ? SEGV_ACCERR : SEGV_MAPERR, x->addr);
 }
 
-void
+HOT void
 task_run(struct task *t)
 {
     struct engine *en = t->proc->engine;

@@ -26,6 +26,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/rseq.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -257,6 +258,8 @@ no_thread(void *arg)
 static void
 settle_libc(void)
 {
+    /* The kernel would write the processor's number into libc's state, for nobody, and after a fork to a page that is copied for it. */
+    host_syscall(SYS_rseq, (char *)__builtin_thread_pointer() + __rseq_offset, sizeof(struct rseq), RSEQ_FLAG_UNREGISTER, RSEQ_SIG);
     pthread_attr_t attr;
     pthread_t thread;
     if (pthread_attr_init(&attr) == 0) {
@@ -325,7 +328,7 @@ signal_set_mask(struct task *t, sigset64 mask)
     host_mask(SIG_SETMASK, &host, NULL);
 }
 
-bool
+HOT bool
 signal_hold(struct task *t, sigset64 *old)
 {
     const sigset64 all = HOST_MASK_ALL;
@@ -333,7 +336,7 @@ signal_hold(struct task *t, sigset64 *old)
     return !t->sig.present;
 }
 
-void
+HOT void
 signal_release(const sigset64 *old)
 {
     host_mask(SIG_SETMASK, old, NULL);
@@ -430,7 +433,7 @@ deliver(struct task *t, const siginfo_t *info, sigset64 frame_mask, sigset64 blo
     }
 }
 
-void
+HOT void
 signal_deliver(struct task *t)
 {
     siginfo_t info;

@@ -2,8 +2,8 @@
  * sys_thread.c - threads and processes: clone in all its forms, and their ends
  *
  *   CLONE_THREAD   thread.c
- *   no CLONE_VM    libc's fork() for the plain case, with every lock of ours held; a raw clone for
- *                  the rest
+ *   no CLONE_VM    a raw clone, with every lock of ours held; libc's fork() where a thread has ever been made
+ *                  and nothing special is asked for, as it sees to libc's locks
  *   CLONE_VM       a raw clone on a stack of its own. It shares libc's thread state with the thread
  *                  that made it, which is suspended (CLONE_VFORK) until the child executes a
  *                  program or exits. Where the guest did not ask to be suspended, a host thread
@@ -91,7 +91,7 @@ struct host_clone_args {
  * Make a process by the raw system call; fn NULL: as fork, else fn(arg) on the stack [stack, stack
  * + size). clone3 is used only for what clone cannot: many containers refuse it.
  */
-static int64_t
+HOT static int64_t
 raw_clone(const struct clone_request *q, char *stack, size_t size, void (*fn)(void *), void *arg)
 {
     /* Locks of ours are held while a fork is made: it cannot be suspended. */
@@ -131,7 +131,7 @@ clear_handlers(struct task *t)
 }
 
 /* In the child of either kind, within a hold. */
-static void
+HOT static void
 child_init(struct task *t, const struct clone_request *q)
 {
     t->tid = (int)host_syscall(SYS_gettid);
@@ -149,15 +149,17 @@ child_init(struct task *t, const struct clone_request *q)
 
 /* The child of a fork has this thread only. What the others had is not freed: a raw clone may have
  * copied a locked heap. */
-static void
+HOT static void
 drop_other_tasks(struct task *t)
 {
-    t->next = NULL;
-    t->proc->tasks = t;
-    threads_after_fork(t->proc);
+    if (t->proc->had_threads) {
+        t->next = NULL;
+        t->proc->tasks = t;
+        threads_after_fork(t->proc);
+    }
 }
 
-static int64_t
+HOT static int64_t
 clone_fork(struct task *t, const struct clone_request *q)
 {
     struct process *p = t->proc;
@@ -165,17 +167,21 @@ clone_fork(struct task *t, const struct clone_request *q)
                            CLONE_CHILD_CLEARTID | CLEAR_SIGHAND;
     const bool plain =
         (q->flags & ~by_us) == 0 && q->exit_signal == SIGCHLD && q->set_tid_size == 0;
+    /* Where there was never another thread there is no lock that one holds, and each that is taken is a page to be copied, twice. */
+    const bool locks = p->had_threads, by_libc = plain && locks;
     sigset64 mask;
     if (!signal_hold(t, &mask)) {
         return -HOST_ERESTART;
     }
-    map_lock(p->map);
-    pthread_mutex_lock(&p->tasks_lock);
-    pthread_mutex_lock(&t->sighand->lock);
-    vfs_fork_begin(t);
+    if (locks) {
+        map_lock(p->map);
+        pthread_mutex_lock(&p->tasks_lock);
+        pthread_mutex_lock(&t->sighand->lock);
+        vfs_fork_begin(t);
+    }
     int64_t pid;
     engine_before_fork(p->engine);
-    if (plain) {
+    if (by_libc) {
         pid = fork();
         pid = pid < 0 ? -errno : pid;
     } else {
@@ -187,17 +193,21 @@ clone_fork(struct task *t, const struct clone_request *q)
     } else {
         engine_after_fork_parent(p->engine);
     }
-    vfs_fork_end(t);
-    pthread_mutex_unlock(&t->sighand->lock);
-    pthread_mutex_unlock(&p->tasks_lock);
-    map_unlock(p->map);
+    if (locks) {
+        vfs_fork_end(t);
+        pthread_mutex_unlock(&t->sighand->lock);
+        pthread_mutex_unlock(&p->tasks_lock);
+        map_unlock(p->map);
+    }
     if (pid == 0) {
         child_init(t, q);
-        host_syscall(SYS_set_robust_list, NULL, 24); /* libc's fork has set its own */
-        if (plain && has(q, CLONE_CHILD_SETTID)) {
+        if (by_libc) {
+            host_syscall(SYS_set_robust_list, NULL, 24); /* it has set its own */
+        }
+        if (by_libc && has(q, CLONE_CHILD_SETTID)) {
             guest_write_u32(q->child_tid, (uint32_t)t->tid);
         }
-        if (plain) {
+        if (by_libc) {
             host_syscall(SYS_set_tid_address,
                          has(q, CLONE_CHILD_CLEARTID) ? g2h(q->child_tid) : NULL);
         }
@@ -406,6 +416,7 @@ clone_vm(struct task *t, const struct clone_request *q)
     struct vm_start st;
     sem_init(&st.ready, 0, 0);
     c->lent = &st;
+    t->proc->had_threads = true;
     pthread_attr_t attr;
     pthread_t thread;
     pthread_attr_init(&attr);
@@ -427,7 +438,7 @@ release:
 
 /* ---- the system calls ---- */
 
-static int64_t
+HOT static int64_t
 clone_any(struct task *t, const struct clone_request *q)
 {
     const uint64_t f = q->flags;
@@ -446,7 +457,7 @@ clone_any(struct task *t, const struct clone_request *q)
     return (f & CLONE_VM) != 0 ? clone_vm(t, q) : clone_fork(t, q);
 }
 
-int64_t
+HOT int64_t
 sys_clone(struct task *t, const uint64_t a[6])
 {
     /* riscv64: flags, stack, parent_tid, tls, child_tid */

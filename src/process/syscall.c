@@ -48,13 +48,13 @@ static const struct syscall_row rows[] = {
 #undef SYS
 };
 
-const struct syscall_row *
+HOT const struct syscall_row *
 syscall_find(uint64_t nr)
 {
     return nr < ARRAY_LEN(rows) && rows[nr].name != NULL ? &rows[nr] : NULL;
 }
 
-static int64_t
+HOT static int64_t
 pass(struct task *t, const uint64_t a[6])
 {
     const struct syscall_row *row = &rows[t->syscall_nr];
@@ -64,7 +64,7 @@ pass(struct task *t, const uint64_t a[6])
     return err != 0 ? err : host_syscall6(row->host_nr, h[0], h[1], h[2], h[3], h[4], h[5]);
 }
 
-static int64_t
+HOT static int64_t
 pass_blocking(struct task *t, const uint64_t a[6])
 {
     const struct syscall_row *row = &rows[t->syscall_nr];
@@ -97,7 +97,7 @@ no_such_call(struct task *t, const uint64_t a[6])
     return -ENOSYS;
 }
 
-static int64_t
+HOT static int64_t
 call(struct task *t, const struct syscall_row *row)
 {
     if (!row->makes_fd) {
@@ -108,7 +108,7 @@ call(struct task *t, const struct syscall_row *row)
     return asks && !fd_room(t) ? -EMFILE : fd_made(t, row->fn(t, t->syscall_args));
 }
 
-void
+HOT void
 syscall_execute(struct task *t)
 {
     enum { A0 = 10, A7 = 17 };
@@ -146,7 +146,7 @@ task_of(struct hart *h)
     return (struct task *)(void *)((char *)h - offsetof(struct task, hart));
 }
 
-bool
+HOT bool
 syscall_brief(struct hart *h)
 {
     struct task *t = task_of(h);
@@ -159,7 +159,7 @@ syscall_brief(struct hart *h)
     return true;
 }
 
-bool
+HOT bool
 syscall_inside(struct hart *h)
 {
     const struct syscall_row *row = syscall_find(h->x[17]);

@@ -28,7 +28,7 @@ const uint8_t arg_classes[ARG_COUNT] = {
  * half: whether the rest is mapped shows when it is copied, which at the end of a file is never. Copying stops at the first
  * address that is not mapped, and the guest's last page never is: so the range may end with it.
  */
-static int64_t
+HOT static int64_t
 host_range(uint64_t *a, uint64_t *len)
 {
     if ((int64_t)*a < 0 || *len > INT64_MAX - *a) {
@@ -62,7 +62,7 @@ syscall_iovec(struct iovec *out, gva_t from, uint64_t count)
     return 0;
 }
 
-int64_t
+HOT int64_t
 syscall_convert(struct task *t, const struct syscall_row *row, const uint64_t a[6], uint64_t out[6], struct iovec *iov)
 {
     uint64_t cut = UINT64_MAX; /* the length of the buffer before this argument */

@@ -103,6 +103,7 @@ struct process {
     struct task *tasks;
     struct thread *ended; /* own: thread.c's, for threads to come; the oldest first */
     unsigned n_ended;
+    bool had_threads;     /* libc has made some, here or before a fork */
 };
 
 /* The one signal that has been taken from the host's queue and not yet been given to the guest. */

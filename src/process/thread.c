@@ -235,6 +235,7 @@ clone_thread(struct task *t, const struct clone_request *q)
     b->awaited = apart(q) != 0 || has(q, CLONE_PIDFD);
     sem_init(&b->ready, 0, 0);
     atomic_store(&b->users, 2);
+    p->had_threads = true;
     pthread_attr_t attr;
     pthread_attr_init(&attr);
     pthread_attr_setstack(&attr, stack_of(b) + GUEST_PAGE, STACK_BYTES - GUEST_PAGE);
