@@ -29,7 +29,7 @@ stub_new(struct lower *l, enum stub_kind k, uint8_t *from)
         l->n_stubs = 0;
     }
     struct stub *s = &l->stubs[l->n_stubs++];
-    *s = (struct stub){.kind = (uint8_t)k, .from = from, .fs = l->fs, .unraised = NO_REG, .back_to = NO_REG};
+    *s = (struct stub){.kind = (uint8_t)k, .from = from, .fs = l->fs, .unraised = NO_REG};
     return s;
 }
 
@@ -39,7 +39,7 @@ pc_here(const struct lower *l)
     return l->r->pcs[l->ir->ins[l->i].gi];
 }
 
-struct stub *
+void
 bail(struct lower *l, uint8_t *from)
 {
     struct stub *s = stub_new(l, STUB_EXIT, from);
@@ -49,7 +49,7 @@ bail(struct lower *l, uint8_t *from)
         s->unraised = (int8_t)use_fp(l, l->unraised);
         s->fmt = l->fk[l->unraised] & FK_SINGLE ? IRF_S : IRF_D;
     }
-    return s;
+    l->full |= l->n_fma != 0; /* cannot be: who leaves shows the flags */
 }
 
 void
@@ -59,6 +59,7 @@ fault_here(struct lower *l)
         l->full = true;
         return;
     }
+    l->full |= l->n_fma != 0;
     l->faults[l->n_faults++] = (struct fault_point){(uint32_t)(x_here(&l->x) - l->start), (int32_t)(pc_here(l) - l->r->pc),
                                                     l->fs.nan & l->fs.dirty, l->fs.single & l->fs.dirty, l->fs.dirty};
 }
@@ -437,9 +438,6 @@ lower_stub(struct lower *l, const struct stub *s)
         unchained(l, (uint32_t)s->pc);
         break;
     case STUB_EXIT:
-        if (s->back_to != NO_REG) {
-            fp_move(l, s->back_to, s->back_from);
-        }
         if (s->unraised != NO_REG) {
             fp_raise(l, s->fmt, s->unraised);
         }
@@ -457,7 +455,11 @@ lower_stub(struct lower *l, const struct stub *s)
         x_jmp_fixed(x, l->j->indirect_exit);
         break;
     case STUB_NAN:
-        fp_nan_stub(l, s);
+        fp_put_nan(l, s->fmt, &s->places);
+        x_jmp_to(x, s->back);
+        break;
+    case STUB_FMA:
+        fma_stub(l, s);
         x_jmp_to(x, s->back);
         break;
     }
@@ -478,6 +480,7 @@ lower_unit(struct lower *l)
     memset(l->spill, 0, sizeof l->spill);
     memset(l->fval, 0, sizeof l->fval);
     l->unraised = l->compared = 0;
+    l->n_fma = l->kept = 0;
     for (unsigned k = 1; k < ir->n && !l->full; k++) {
         const struct ir_ins *i = &ir->ins[k];
         l->i = k;
@@ -489,6 +492,7 @@ lower_unit(struct lower *l)
             l->full = l->j->no_room = true;
             break;
         }
+        fma_before(l, i);
         switch (i->op) {
         case IR_NOP:
         case IR_CONST:
@@ -546,7 +550,11 @@ lower_unit(struct lower *l)
                 l->full = true;
             }
         }
+        if (l->n_fma != 0) {
+            fma_after(l, i);
+        }
     }
+    fma_flush(l);
     ir_reset(ir);
 }
 
@@ -669,7 +677,7 @@ jit_lower(struct engine *en, struct region *r)
     l->ir = j->ir;
     l->full = false;
     l->fs = (struct fstate){0};
-    l->n_fix = l->n_stubs = l->n_faults = 0;
+    l->n_fix = l->n_stubs = l->n_faults = l->n_tests = l->n_fma = 0;
     l->map = r->tier == 1 ? &std_map : &r->map;
     const uint64_t moved = elsewhere(j, r);
     region_move(r, moved);

@@ -10,7 +10,7 @@
 
 #include "engine/jit.h"
 
-#define SPILLS 24
+#define SPILLS 23 /* one less than hart->jit_spill has */
 #define FIXUPS 1024
 #define STUBS 1024
 
@@ -26,7 +26,13 @@ enum stub_kind {
     STUB_RETURN, /* the return address is another: host register arg holds it, or memory of x5 */
     STUB_INDIRECT, /* an indirect jump that the manager makes: target in rax, standard convention */
     STUB_NAN,    /* what is a NaN becomes the canonical one wherever it is, then back */
+    STUB_FMA,    /* the same, and a flag: pc is the number of the test */
     STUB_EDGE,   /* to the block at pc, whose label wants f registers otherwise than they are */
+};
+
+/* Everywhere a value is: host registers, homes in memory, spill slots. */
+struct places {
+    uint32_t regs, homes, spills;
 };
 
 struct stub {
@@ -36,14 +42,27 @@ struct stub {
     uint8_t arg, fmt;
     uint8_t *back;
     struct fstate fs;                /* where it was made */
-    uint32_t regs, homes, spills;    /* STUB_NAN: where the value is */
-    int8_t back_to, back_from;       /* STUB_EXIT: an xmm register that was overwritten, and where its value still is; or NO_REG */
+    struct places places;            /* STUB_NAN: where the value is */
     int8_t unraised;                 /* STUB_EXIT: the xmm register whose conversion raises inexact, in format fmt; or NO_REG */
 };
 
 /* What a value of class FP is, as struct fstate says it of homes. */
 enum { FK_NAN = 1, FK_SINGLE = 2, FK_CANON = 4, FK_NUM = 8 };
 
+
+/* lower_fma.c: a multiply-add whose result may hide that invalid was to be raised. */
+#define FMAS 8
+#define FMA_TESTS 512
+struct fma {
+    ref carrier;  /* a value that is a NaN if the result was */
+    int8_t a, b;  /* the factors, still there */
+    uint8_t fmt;
+};
+struct fma_test {
+    struct places places[2]; /* of the carriers */
+    struct fma fmas[FMAS];
+    uint8_t n, fmt;
+};
 
 struct lower {
     struct engine *en;
@@ -73,6 +92,10 @@ struct lower {
     struct stub stubs[STUBS];
     struct fault_point faults[REGION_INSNS * 2];
     unsigned n_fix, n_stubs, n_faults;
+    struct fma fma[FMAS]; /* not tested yet */
+    unsigned n_fma, n_tests;
+    uint32_t kept; /* the xmm registers of their factors */
+    struct fma_test tests[FMA_TESTS];
     uint8_t *start; /* executable view */
 };
 
@@ -96,13 +119,20 @@ void lower_set(struct lower *l, const struct ir_ins *i, bool fp);
 /* lower.c */
 struct mem address(struct lower *l, ref base, int64_t disp);
 void fault_here(struct lower *l); /* the next host instruction may fault */
-struct stub *bail(struct lower *l, uint8_t *from); /* a jump to here leaves for the interpreter, before this instruction */
+void bail(struct lower *l, uint8_t *from); /* a jump to here leaves for the interpreter, before this instruction */
 struct stub *stub_new(struct lower *l, enum stub_kind k, uint8_t *from);
 
 /* Compare a with b; the condition that then stands for the relation op (IR_EQ … IR_GEU). */
 enum cc compare(struct lower *l, enum ir_op op, ref a, ref b);
 /* Where a value is in memory, if it is in no register and not needed again: an operand that costs no register. */
 bool memory_operand(struct lower *l, ref r, struct mem *m);
+
+/* lower_fma.c */
+void fma_new(struct lower *l, unsigned fmt, int a, int b); /* l->i is one; its factors stay in these registers */
+void fma_before(struct lower *l, const struct ir_ins *i);
+void fma_after(struct lower *l, const struct ir_ins *i);
+void fma_flush(struct lower *l); /* test now */
+void fma_stub(struct lower *l, const struct stub *s);
 
 /* fstate.c: FK_* of what an instruction makes, given those of its operands */
 unsigned fstate_made(const struct ir *ir, const struct ir_ins *i, const uint8_t *kinds);
@@ -119,7 +149,11 @@ void fp_made(struct lower *l); /* the value of l->i: what kind it is */
 void fp_canonical(struct lower *l, ref r); /* now, if it may be another NaN */
 int fp_use_bits(struct lower *l, ref r);   /* use_fp() of the guest's 64 bits */
 void fp_settle(struct lower *l, struct fstate from, struct fstate to); /* the homes, from one state to another that asks for more */
-void fp_nan_stub(struct lower *l, const struct stub *s);
+struct stub *fp_nan_test(struct lower *l, unsigned fmt, int a, int b); /* a stub for if one of them is a NaN */
+void fp_test_nan(struct lower *l, unsigned fmt, int x); /* parity: it is */
+void fp_put_nan(struct lower *l, unsigned fmt, const struct places *to);
+struct places fp_places(const struct lower *l, ref r);
+void fp_made_canonical(struct lower *l, ref r); /* it was seen to */
 void fp_raise(struct lower *l, unsigned fmt, int x); /* inexact, if x is no integer */
 void fp_load_reg(struct lower *l, int x, struct mem m);
 void fp_store_reg(struct lower *l, int x, struct mem m);

@@ -157,34 +157,54 @@ box(struct lower *l, int x)
     }
 }
 
-/* A jump to where a NaN in x is replaced, if there is one. */
-static struct stub *
-nan_stub(struct lower *l, unsigned fmt, int x)
+void
+fp_test_nan(struct lower *l, unsigned fmt, int x)
 {
     fp_compare_regs(l, fmt, 0x2e, x, x);
+}
+
+struct stub *
+fp_nan_test(struct lower *l, unsigned fmt, int a, int b)
+{
+    fp_compare_regs(l, fmt, 0x2e, a, b);
     struct stub *s = stub_new(l, STUB_NAN, x_jcc(&l->x, CC_P));
     s->fmt = (uint8_t)fmt;
     s->back = l->x.p;
     return s;
 }
 
+struct places
+fp_places(const struct lower *l, ref r)
+{
+    struct places p = {0};
+    for (unsigned k = 0; k < 16; k++) {
+        p.regs |= (uint32_t)(l->freg[k] == r) << k;
+    }
+    for (unsigned g = 0; g < 32; g++) {
+        p.homes |= (uint32_t)(l->fhome[g] == r) << g;
+    }
+    for (unsigned k = 0; k < SPILLS; k++) {
+        p.spills |= (uint32_t)(l->spill[k] == r) << k;
+    }
+    return p;
+}
+
+void
+fp_made_canonical(struct lower *l, ref r)
+{
+    if (l->fk[r] & FK_NAN) {
+        kind_is(l, r, (l->fk[r] & ~(unsigned)FK_NAN) | FK_CANON);
+    }
+}
+
 void
 fp_canonical(struct lower *l, ref r)
 {
-    if ((l->fk[r] & FK_NAN) == 0) {
-        return;
+    if (l->fk[r] & FK_NAN) {
+        const int k = use_fp(l, r);
+        fp_nan_test(l, is_single(l, r) ? IRF_S : IRF_D, k, k)->places = fp_places(l, r);
+        fp_made_canonical(l, r);
     }
-    struct stub *s = nan_stub(l, is_single(l, r) ? IRF_S : IRF_D, use_fp(l, r));
-    for (unsigned k = 0; k < 16; k++) {
-        s->regs |= (uint32_t)(l->freg[k] == r) << k;
-    }
-    for (unsigned g = 0; g < 32; g++) {
-        s->homes |= (uint32_t)(l->fhome[g] == r) << g;
-    }
-    for (unsigned k = 0; k < SPILLS; k++) {
-        s->spills |= (uint32_t)(l->spill[k] == r) << k;
-    }
-    kind_is(l, r, (l->fk[r] & ~(unsigned)FK_NAN) | FK_CANON);
 }
 
 static void
@@ -196,21 +216,21 @@ store_nan(struct lower *l, unsigned fmt, struct mem to)
 }
 
 void
-fp_nan_stub(struct lower *l, const struct stub *s)
+fp_put_nan(struct lower *l, unsigned fmt, const struct places *to)
 {
     for (int k = 0; k < 16; k++) {
-        if (s->regs >> k & 1) {
-            fp_load_reg(l, k, M(RBP, HART(jit_nan) + 8 * s->fmt));
+        if (to->regs >> k & 1) {
+            fp_load_reg(l, k, M(RBP, HART(jit_nan) + 8 * (int)fmt));
         }
     }
     for (unsigned g = 0; g < 32; g++) {
-        if (s->homes >> g & 1) {
-            store_nan(l, s->fmt, M(RBP, HART_F(g)));
+        if (to->homes >> g & 1) {
+            store_nan(l, fmt, M(RBP, HART_F(g)));
         }
     }
     for (int k = 0; k < SPILLS; k++) {
-        if (s->spills >> k & 1) {
-            store_nan(l, s->fmt, M(RBP, HART(jit_spill) + 8 * k));
+        if (to->spills >> k & 1) {
+            store_nan(l, fmt, M(RBP, HART(jit_spill) + 8 * k));
         }
     }
 }
@@ -227,9 +247,9 @@ fp_settle(struct lower *l, struct fstate from, struct fstate to)
         if (nan >> g & 1) {
             if (home == NO_REG) {
                 fp_load_reg(l, 0, m); /* xmm0 is nobody's home, and control leaves the values in scratch registers */
-                nan_stub(l, fmt, 0)->homes = 1u << g;
+                fp_nan_test(l, fmt, 0, 0)->places.homes = 1u << g;
             } else {
-                nan_stub(l, fmt, home)->regs = 1u << home;
+                fp_nan_test(l, fmt, home, home)->places.regs = 1u << home;
             }
         }
         if (boxes >> g & 1) {
@@ -300,11 +320,7 @@ square_root(struct lower *l, const struct ir_ins *i)
     made_fp(l, d);
 }
 
-/*
- * a * b + c rounded once. Infinity times zero plus a quiet NaN raises invalid in RISC-V and not here: unless c is known to be none,
- * a NaN is the interpreter's. That the result may have taken c's place by then does no harm: it is a NaN because of c, or raised
- * invalid if it had to.
- */
+/* a * b + c rounded once. Unless c is known to be none, a NaN has to be looked for: lower_fma.c */
 static void
 fused(struct lower *l, const struct ir_ins *i)
 {
@@ -320,11 +336,11 @@ fused(struct lower *l, const struct ir_ins *i)
     }
     /* vfmadd231 b9, vfmsub231 bb, vfnmadd231 bd, vfnmsub231 bf: d = a * b + d; 10 less: d = d * a + c */
     const unsigned opcode = X_P(0x66) | X_38 | (0xb9 + (i->aux & IRF_NEG_ADDEND ? 2u : 0) + (i->aux & IRF_NEG_PRODUCT ? 4u : 0));
-    int back = NO_REG;
+    int kept = NO_REG;
     if (d == a || d == b) {
-        if (!tame) { /* the interpreter will want both */
-            back = temp_fp(l);
-            fp_move(l, back, d);
+        if (!tame) {
+            kept = temp_fp(l);
+            fp_move(l, kept, d);
         }
         x_vrr(x, opcode - 0x10, fmt == IRF_D, d, d == a ? b : a, c);
     } else {
@@ -333,13 +349,7 @@ fused(struct lower *l, const struct ir_ins *i)
     }
     made_fp(l, d);
     if (!tame) {
-        fp_compare_regs(l, fmt, 0x2e, d, d);
-        struct stub *s = bail(l, x_jcc(x, CC_P));
-        if (back != NO_REG) {
-            s->back_to = (int8_t)d;
-            s->back_from = (int8_t)back;
-        }
-        kind_is(l, (ref)l->i, (l->fk[l->i] & FK_SINGLE) | (l->fk[l->i] != 0 ? FK_CANON | FK_NUM : 0u));
+        fma_new(l, fmt, d == a ? kept : a, d == b ? kept : b);
     }
 }
 

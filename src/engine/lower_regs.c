@@ -268,7 +268,7 @@ def_fp(struct lower *l, ref may_reuse)
     }
     if (may_reuse != 0) {
         const int k = find(l->freg, may_reuse);
-        if (k != NO_REG && (l->ftemps >> k & 1) && !live_after(l, may_reuse)) {
+        if (k != NO_REG && (l->ftemps & ~l->kept) >> k & 1 && !live_after(l, may_reuse)) {
             return k;
         }
     }

@@ -69,6 +69,7 @@ static struct machine machines[] = {
     {"-place", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5}},
     {"-nan", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5}},
     {"-box", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5}},
+    {"-fma", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5}},
     {"-twice", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5}},
     {"-flags", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5}},
     {"none", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5, .opts_off = ~0u}},

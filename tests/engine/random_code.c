@@ -481,7 +481,29 @@ fp_idiom(struct gen *g)
 {
     const uint32_t was = g->reserved;
     const unsigned d = take_reg(g), e = free_reg(g), f = any_reg(g), h = any_reg(g), fmt = below(g, 2);
-    switch (below(g, 6)) {
+    switch (below(g, 7)) {
+    case 6: { /* infinity times zero plus a NaN, and what is computed from it; then somebody looks, perhaps at the flags */
+        W(g, CSRI(0, 1, 5, below(g, 2) ? 0 : below(g, 32)));
+        W(g, 0x53 | f << 7 | (30 + (below(g, 4) == 0)) << 15 | 1u << 20 | (0x78u | fmt) << 25); /* fli f, inf or nan */
+        W(g, enc_r(0x53, 0, 0x78 | fmt, h, 0, 0)); /* fmv.x h, x0 */
+        unsigned last = any_reg(g);
+        W(g, 0x53 | last << 7 | (31 - (below(g, 4) == 0)) << 15 | 1u << 20 | (0x78u | fmt) << 25);
+        W(g, enc_r(0x43 | below(g, 4) << 2, 7, last << 2 | fmt, last, f, h));
+        for (unsigned n = below(g, 5); n > 0; n--) {
+            const unsigned to = below(g, 3) ? last : below(g, 2) ? f : below(g, 2) ? h : any_reg(g);
+            if (below(g, 3) == 0) {
+                W(g, enc_r(0x43 | below(g, 4) << 2, 7, last << 2 | fmt, to, below(g, 2) ? f : any_reg(g), below(g, 2) ? h : any_reg(g)));
+            } else {
+                fp_arith(g, below(g, 6) ? fmt : fmt ^ 1, to, last, below(g, 2) ? h : any_reg(g));
+            }
+            last = to;
+        }
+        if (below(g, 2)) {
+            W(g, CSRI(e, 1, 2, 0));
+        }
+        fp_observe(g, last, e);
+        break;
+    }
     case 0: /* results, seen some time later */
         for (unsigned n = 1 + below(g, 4); n > 0; n--) {
             fp_arith(g, fmt, n == 1 ? f : any_reg(g), below(g, 2) ? f : any_reg(g), any_reg(g));
