@@ -220,7 +220,7 @@ static bool
 load(struct engine *en, struct hart *h, uint64_t pc)
 {
     struct jit *j = en->jit;
-    if ((flags_of(en, pc) & PAGE_KEPT) == 0 || atomic_load(&j->flush_wanted)) {
+    if ((flags_of(en, pc) & PAGE_KEPT) == 0 || keep_has_none(j, pc) || atomic_load(&j->flush_wanted)) {
         return false;
     }
     lock(j, h);

@@ -13,6 +13,7 @@
 #define FILES 256
 #define MODULES 512
 #define AREA_BYTES (UINT64_C(4) << 30) /* of address space, for mapped segments */
+#define ABSENT 4096
 #define WORTH_MIN 16     /* blocks */
 #define REGION_WORTH 8   /* … that a region costs */
 #define NEW_BYTES ((size_t)64 << 20)   /* what is set aside, at most */
@@ -48,6 +49,7 @@ struct keep {
     size_t news_used;
     unsigned n_files, n_modules;
     struct keep_stats stats;
+    uint64_t absent[ABSENT]; /* addresses that nothing is kept for: what is cold is asked for more than once */
     struct kept_file files[FILES];
     struct module modules[MODULES];
 };
@@ -204,6 +206,7 @@ engine_code_file(struct engine *en, uint64_t start, uint64_t end, const struct e
     const uint32_t f = at < MODULES ? file_index(k, &id) : FILES;
     if (f < FILES) {
         k->modules[at] = (struct module){start, end, offset, f};
+        memset(k->absent, 0, sizeof k->absent);
         k->n_modules += at == k->n_modules;
         for (uint64_t p = start / PAGE; p < end / PAGE; p++) {
             if (en->page_flags[p] & PAGE_EXEC) {
@@ -237,12 +240,14 @@ keep_load(struct engine *en, uint64_t pc)
         return NULL;
     }
     const struct kept_file *f = &k->files[m->file];
+    bool any = false;
     const uint64_t where = pc - m->start + m->offset;
     for (unsigned s = 0; s < f->n; s++) {
         struct store_entry *const e = store_find(&f->segments[s], where);
         if (e == NULL) {
             continue;
         }
+        any = true;
         size_t bytes;
         const struct record *kept = store_at(&f->segments[s], e, &bytes);
         struct record *rec = j->record; /* what is checked is what is used */
@@ -264,7 +269,16 @@ keep_load(struct engine *en, uint64_t pc)
         k->stats.rejected++;
         e->at = 0; /* not to be tried again */
     }
+    if (!any) {
+        __atomic_store_n(&k->absent[pc / 2 % ABSENT], pc, __ATOMIC_RELAXED);
+    }
     return NULL;
+}
+
+bool
+keep_has_none(const struct jit *j, uint64_t pc)
+{
+    return j->keep == NULL || __atomic_load_n(&j->keep->absent[pc / 2 % ABSENT], __ATOMIC_RELAXED) == pc;
 }
 
 /* ---- keeping ---- */

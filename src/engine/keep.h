@@ -26,6 +26,9 @@ void keep_fini(struct engine *en);
  */
 struct translation *keep_load(struct engine *en, uint64_t pc);
 
+/* It has been asked for already, in vain. No lock: may say false after it was true. */
+bool keep_has_none(const struct jit *j, uint64_t pc);
+
 /* jit_lower() has made one. */
 void keep_note(struct engine *en, const struct region *r, const struct translation *made, const struct x64 *x);
 
