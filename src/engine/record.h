@@ -44,6 +44,21 @@ struct record_exit {
 
 #define RECORD_MAX (1u << 20) /* bytes; longer ones are not kept */
 
+/* Where its parts are, and its size, as its counts have it. */
+struct record_parts {
+    const struct record_span *spans;
+    const struct record_exit *exits;
+    const struct fault_point *faults;
+    const uint32_t *relocs;
+    const struct regmap *map;
+    const uint8_t *guest, *code;
+    size_t size;
+};
+struct record_parts record_parts(const struct record *rec);
+
+/* A noted place is inside of the code, and what it means inside of what it may mean. */
+bool record_reloc_is_sound(const struct record *rec, const uint8_t *code, uint32_t reloc);
+
 /*
  * Write the translation that jit_lower() has just emitted into buf: its size, 0 if it does not fit there or cannot be kept. made: as
  * for jit_publish(). check is left 0.
