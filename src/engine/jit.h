@@ -111,6 +111,7 @@ struct rblock {
     uint64_t pc;
     uint32_t first, count; /* instructions */
     bool label;            /* somebody jumps here, or returns here: nothing is known of values */
+    bool loop;             /* the head of one */
     bool taken;            /* the layout goes on where the last branch is taken */
     bool calls;            /* it ends with a call: what it comes back to, it comes back to with exact f registers */
     int16_t succ[2];       /* where it goes to otherwise, by index; -1: out of the region, or nowhere */

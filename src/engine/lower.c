@@ -578,6 +578,9 @@ lower_blocks(struct lower *l, unsigned version)
                 fp_settle(l, l->fs, v->fs);
             }
             l->fs = v->fs;
+            if (v->used && k->loop) {
+                x_align(&l->x, 5);
+            }
             v->at = v->used ? l->x.p : NULL;
         }
         if (!v->used) {

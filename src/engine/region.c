@@ -13,6 +13,8 @@
 
 /* Blocks that run this many times less often than the head stay out. */
 #define COLD_FRACTION 24
+#define LOOP_TURNS 8 /* how often a loop is thought to turn … */
+#define LOOP_DEPTH 4 /* … and how many count, one inside another */
 
 static uint16_t
 half(const struct engine *en, uint64_t pc)
@@ -168,6 +170,75 @@ is_call(const struct region *r, const struct rblock *b)
     return i->op == OP_ecall || ((i->op == OP_jal || i->op == OP_jalr) && (i->rd == 1 || i->rd == 5));
 }
 
+/* From block k to those that it goes to, as far as they are in the region: their numbers, or -1. */
+static void
+successors(const struct region *r, unsigned k, int to[2])
+{
+    const struct edges e = edges_of(r, &r->blocks[k]);
+    to[0] = e.behind != 0 ? index_of(r, e.behind) : -1;
+    to[1] = e.taken != 0 ? index_of(r, e.taken) : -1;
+}
+
+/*
+ * In how many loops each block stands. A loop is what reaches one of the jumps back to its head without the head; a jump back goes
+ * to a block that the walk from the entry is still inside of. (Counters say little of it: they stop where the block is hot enough.)
+ */
+static void
+loop_depths(struct region *r, uint8_t *depth)
+{
+    int next[REGION_BLOCKS][2];
+    uint8_t state[REGION_BLOCKS] = {0}, tried[REGION_BLOCKS] = {0}; /* 1: on the path, 2: done */
+    uint8_t path[REGION_BLOCKS], back[REGION_BLOCKS][2] = {{0}};
+    for (unsigned k = 0; k < r->n_blocks; k++) {
+        successors(r, k, next[k]);
+    }
+    unsigned n = 0;
+    path[n++] = 0;
+    state[0] = 1;
+    while (n > 0) {
+        const unsigned k = path[n - 1];
+        if (tried[k] == 2) {
+            state[k] = 2;
+            n--;
+            continue;
+        }
+        const unsigned s = tried[k]++;
+        const int to = next[k][s];
+        if (to >= 0 && state[to] == 0) {
+            state[to] = 1;
+            path[n++] = (uint8_t)to;
+        } else if (to >= 0 && state[to] == 1) {
+            back[k][s] = 1;
+        }
+    }
+    memset(depth, 0, r->n_blocks);
+    for (unsigned head = 0; head < r->n_blocks; head++) {
+        bool in[REGION_BLOCKS] = {false}, any = false;
+        for (unsigned k = 0; k < r->n_blocks; k++) {
+            for (unsigned s = 0; s < 2; s++) {
+                if (back[k][s] && next[k][s] == (int)head) {
+                    in[k] = any = true;
+                }
+            }
+        }
+        in[head] = r->blocks[head].loop = any;
+        for (bool grown = any; grown;) {
+            grown = false;
+            for (unsigned k = 0; k < r->n_blocks; k++) {
+                for (unsigned s = 0; s < 2 && !in[k]; s++) {
+                    const int to = next[k][s];
+                    if (to >= 0 && to != (int)head && in[to]) {
+                        in[k] = grown = true;
+                    }
+                }
+            }
+        }
+        for (unsigned k = 0; k < r->n_blocks; k++) {
+            depth[k] = (uint8_t)(depth[k] + in[k]);
+        }
+    }
+}
+
 /* Order the blocks: after each the heaviest of its successors that has no place yet. Sets `taken` and `label`. */
 static void
 lay_out(struct region *r, const uint32_t *weight)
@@ -224,11 +295,11 @@ lay_out(struct region *r, const uint32_t *weight)
 
 /* How often each guest register is read and written; the busiest get a host register. */
 static void
-assign(struct engine *en, struct region *r, const uint64_t *pcs, const uint32_t *weights, unsigned n)
+assign(struct engine *en, struct region *r, const uint64_t *pcs, const uint32_t *weights, unsigned n, uint64_t crossings)
 {
     struct ir *ir = en->jit->ir;
     static uint8_t owner[IR_LIMIT];
-    uint64_t x[32] = {0}, f[32] = {0}, crossings = 0;
+    uint64_t x[32] = {0}, f[32] = {0};
     for (unsigned k = 0; k < r->n_blocks; k++) {
         const struct rblock *b = &r->blocks[k];
         uint64_t w = 1;
@@ -236,9 +307,6 @@ assign(struct engine *en, struct region *r, const uint64_t *pcs, const uint32_t 
             if (pcs[q] == b->pc) {
                 w = weights[q];
             }
-        }
-        if (k == 0) {
-            crossings += w / 16 + 1;
         }
         if (is_call(r, b)) {
             crossings += w;
@@ -338,8 +406,16 @@ region_grow(struct engine *en, struct hart *h, struct translation *head)
         pcs[k] = r->blocks[k].pc;
     }
     const unsigned n = r->n_blocks;
+    uint8_t depth[REGION_BLOCKS];
+    loop_depths(r, depth);
+    const uint32_t entries = depth[0] != 0 ? weight[0] / LOOP_TURNS + 1 : weight[0];
+    for (unsigned k = 0; k < n; k++) {
+        for (unsigned d = 0; d < depth[k] && d < LOOP_DEPTH; d++) {
+            weight[k] *= LOOP_TURNS;
+        }
+    }
     lay_out(r, weight);
-    assign(en, r, pcs, weight, n);
+    assign(en, r, pcs, weight, n, entries);
     fstate_flow(r, j->opts);
     return true;
 }

@@ -33,7 +33,7 @@
 #define TRANSLATIONS_MAX (1u << 18)
 #define ENTRIES_BYTES (GUEST_TOP * 2)
 #define HEAT_BITS 14
-#define TRANSLATION_ALIGN 16 /* where the next one may begin */
+#define TRANSLATION_ALIGN 32 /* where the next one may begin */
 #define PAGE_BUCKETS (1u << 12)
 
 #define CALLEE_SAVED (1u << RBX | 1u << RBP | 0xf000u)

@@ -406,6 +406,29 @@ x_call_mem(struct x64 *x, struct mem m)
     x_rm(x, 0xff, false, 2, m);
 }
 
+/* Go on at a multiple of 2^by bytes; whoever falls into it pays little: a few long instructions that do nothing. */
+static inline void
+x_align(struct x64 *x, unsigned by)
+{
+    static const uint8_t nop[9] = {0x66, 0x0f, 0x1f, 0x84};
+    for (unsigned left = (unsigned)(0 - (uintptr_t)x->p) & ((1u << by) - 1); left != 0;) {
+        if (left >= sizeof nop) {
+            for (unsigned k = 0; k < sizeof nop; k++) {
+                x_b(x, nop[k]);
+            }
+            left -= (unsigned)sizeof nop;
+        } else if (left >= 3) {
+            x_b(x, 0x0f);
+            x_b(x, 0x1f);
+            x_b(x, 0);
+            left -= 3;
+        } else {
+            x_b(x, 0x90);
+            left--;
+        }
+    }
+}
+
 /*
  * VEX: three operands, for AVX, BMI and FMA. op: X_0F, X_38 or X_3A with the prefix in bits 16..23; w as the instruction has it;
  * l256: 256 bits. v: the second source (vvvv).
