@@ -7,6 +7,7 @@
 #include "engine/keep.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -268,10 +269,14 @@ engine_fault(struct hart *h, int sig, int code, uint64_t host_addr, bool write, 
         if (!adaptive_fault(h, ucontext, host_addr, &resume)) {
             return resume;
         }
-        /* The interpreter does the instruction again, and finds out what is wrong with it. */
-        land->again = true;
-        ex.kind = EXIT_BUDGET;
-        h->interpret = 1;
+        ex.addr = host_addr - en->cfg.guest_base;
+        ex.kind = EXIT_FAULT;
+        if (ex.addr >= GUEST_TOP || code == SI_KERNEL) {
+            /* Not an access to a page: the interpreter does the instruction again, and finds out what is wrong with it. */
+            land->again = true;
+            ex.kind = EXIT_BUDGET;
+            h->interpret = 1;
+        }
     } else if (code_space_contains(en, host_addr)) {
         ex.kind = EXIT_FETCH;
         /* Signed: a jump to below 0 lands in the lower guard. */
