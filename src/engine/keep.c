@@ -5,8 +5,8 @@
 
 #include "engine/record.h"
 
-#include <cpuid.h>
 #include <sys/mman.h>
+#include <sys/platform/x86.h>
 #include <unistd.h>
 
 #define PAGE 4096
@@ -57,25 +57,18 @@ struct keep {
 static void
 config_make(const struct engine *en, struct store_config *c)
 {
-    unsigned a, b, cx, d;
     *c = (struct store_config){.level = en->cfg.tuning.host_cpu, .opts = en->jit->opts, .exts = en->cfg.cache.exts,
                                .based = en->cfg.guest_base != 0};
-    if (__get_cpuid(1, &a, &b, &cx, &d)) {
-        c->cpu[0] = cx;
-        c->cpu[1] = d;
-        if (cx & bit_OSXSAVE) {
-            uint32_t low, high;
-            __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-            c->cpu[2] = low;
-        }
-    }
-    if (__get_cpuid_count(7, 0, &a, &c->cpu[3], &c->cpu[4], &c->cpu[5])) {
-        __get_cpuid_count(7, 1, &c->cpu[6], &b, &cx, &c->cpu[7]);
-    }
-    if (__get_cpuid(0x80000001, &a, &b, &cx, &d)) {
-        c->cpu[8] = cx;
-        c->cpu[9] = d;
-    }
+    /* What libc has found that can be used: see fp_host_probe(). */
+    enum { EAX, EBX, ECX, EDX };
+    const unsigned *one = __x86_get_cpuid_feature_leaf(CPUID_INDEX_1)->active_array;
+    const unsigned *seven = __x86_get_cpuid_feature_leaf(CPUID_INDEX_7)->active_array;
+    const unsigned *seven1 = __x86_get_cpuid_feature_leaf(CPUID_INDEX_7_ECX_1)->active_array;
+    const unsigned *high = __x86_get_cpuid_feature_leaf(CPUID_INDEX_80000001)->active_array;
+    const uint32_t cpu[] = {one[ECX],    one[EDX],    seven[EBX], seven[ECX], seven[EDX],
+                            seven1[EAX], seven1[EBX], seven1[EDX], high[ECX], high[EDX]};
+    static_assert(sizeof cpu == sizeof c->cpu, "all of it");
+    memcpy(c->cpu, cpu, sizeof cpu);
 }
 
 void
