@@ -65,6 +65,17 @@ fault_here(struct lower *l)
 }
 
 struct mem
+operand_at(struct lower *l, ref base, int64_t disp)
+{
+    const struct ir_ins *b = &l->ir->ins[base];
+    const uint64_t at = (uint64_t)b->imm + (uint64_t)disp;
+    if (ir_is_known(l->ir, base) && at <= INT32_MAX && l->en->cfg.guest_base == 0 && (l->ir->opts & IROPT_FUSE)) {
+        return M(b->op == IR_ADDR ? GUEST_ADDRESS : PLAIN_ADDRESS, (int64_t)at);
+    }
+    return address(l, base, disp);
+}
+
+struct mem
 address(struct lower *l, ref base, int64_t disp)
 {
     if (l->en->cfg.guest_base == 0) {

@@ -117,7 +117,8 @@ void claim(struct lower *l, int reg); /* that register, its value saved elsewher
 void lower_set(struct lower *l, const struct ir_ins *i, bool fp);
 
 /* lower.c */
-struct mem address(struct lower *l, ref base, int64_t disp);
+struct mem address(struct lower *l, ref base, int64_t disp); /* base is a register */
+struct mem operand_at(struct lower *l, ref base, int64_t disp); /* it need not be */
 void fault_here(struct lower *l); /* the next host instruction may fault */
 void bail(struct lower *l, uint8_t *from); /* a jump to here leaves for the interpreter, before this instruction */
 struct stub *stub_new(struct lower *l, enum stub_kind k, uint8_t *from);

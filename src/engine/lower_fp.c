@@ -417,13 +417,25 @@ sign(struct lower *l, const struct ir_ins *i)
             fp_canonical(l, r);
         }
     }
-    const int t = temp_int(l), mask = temp_fp(l);
-    x_mov_imm(x, t, fmt_of(i) == IRF_S ? UINT64_C(0x80000000) : UINT64_C(0x8000000000000000));
-    fp_from_int(l, mask, t);
+    const int mask = temp_fp(l);
+    if (l->j->avx) { /* all ones, shifted */
+        x_vrr(x, X_P(0x66) | X_0F | (fmt_of(i) == IRF_S ? 0x72u : 0x73u), false, 6, mask, XMM_ONES);
+        x_b(x, fmt_of(i) == IRF_S ? 31 : 63);
+    } else {
+        const int t = temp_int(l);
+        x_mov_imm(x, t, fmt_of(i) == IRF_S ? UINT64_C(0x80000000) : UINT64_C(0x8000000000000000));
+        fp_from_int(l, mask, t);
+    }
     const int a = use_fp(l, i->a);
     if (i->op == IR_FNEG) {
         const int d = def_fp(l, i->a);
         op3(l, 0, 0x57, d, a, mask);
+        made_fp(l, d);
+        return;
+    }
+    if (absolute) {
+        const int d = def_fp(l, i->a);
+        op3(l, 0, 0x55, d, mask, a); /* ~mask & a */
         made_fp(l, d);
         return;
     }
@@ -572,7 +584,7 @@ convert(struct lower *l, const struct ir_ins *i)
 static void
 load_fp(struct lower *l, const struct ir_ins *i)
 {
-    const struct mem m = address(l, i->a, i->imm);
+    const struct mem m = operand_at(l, i->a, i->imm);
     const int d = def_fp(l, 0);
     fault_here(l);
     op2m(l, i->aux == IRT_U64 ? P_D : P_S, 0x10, d, m);

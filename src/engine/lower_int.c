@@ -385,7 +385,7 @@ load(struct lower *l, const struct ir_ins *i)
     } ops[] = {[IRT_U8] = {X_MOVZX8, false},  [IRT_U16] = {X_MOVZX16, false}, [IRT_U32] = {X_MOV, false},
                [IRT_U64] = {X_MOV, true},     [IRT_S8] = {X_MOVSX8, true},    [IRT_S16] = {X_MOVSX16, true},
                [IRT_S32] = {X_MOVSXD, true}};
-    const struct mem m = address(l, i->a, i->imm);
+    const struct mem m = operand_at(l, i->a, i->imm);
     const int d = def_int(l, i->a);
     fault_here(l);
     x_rm(&l->x, ops[i->aux].op, ops[i->aux].w, d, m);
@@ -400,7 +400,7 @@ store(struct lower *l, const struct ir_ins *i)
     if (ir_class[v->op] == IRC_FP && i->aux >= IRT_U32) {
         fp_canonical(l, i->b);
         const int f = i->aux == IRT_U64 ? fp_use_bits(l, i->b) : use_fp(l, i->b);
-        const struct mem m = address(l, i->a, i->imm);
+        const struct mem m = operand_at(l, i->a, i->imm);
         fault_here(l);
         if (i->aux == IRT_U64) {
             fp_store_reg(l, f, m);
@@ -409,7 +409,7 @@ store(struct lower *l, const struct ir_ins *i)
         }
         return;
     }
-    const struct mem m = address(l, i->a, i->imm);
+    const struct mem m = operand_at(l, i->a, i->imm);
     if (v->op == IR_CONST && (i->aux != IRT_U64 || v->imm == (int32_t)v->imm)) {
         fault_here(l);
         x_store_imm(x, 1u << i->aux, m, (int32_t)v->imm);

@@ -59,7 +59,11 @@ struct x64 {
     unsigned n_relocs, max_relocs; /* n > max: there was no room for all */
 };
 
-/* A memory operand. index NO_REG: none. base NO_REG: relative to rip, disp is the target in the executable view. */
+/*
+ * A memory operand. index NO_REG: none. base NO_REG: relative to rip, disp is the target in the executable view. base GUEST_ADDRESS or
+ * PLAIN_ADDRESS: disp itself, from 0 to 2^31 - 1; of the former a note is made.
+ */
+enum { GUEST_ADDRESS = -2, PLAIN_ADDRESS = -3 };
 struct mem {
     int8_t base, index;
     uint8_t scale; /* log2 */
@@ -145,6 +149,15 @@ x_modrm_mem(struct x64 *x, int r, struct mem m, unsigned tail)
         x_b(x, reg | 5);
         x_note(x, X_TO_DATA);
         x_d(x, (uint32_t)(m.disp - (int64_t)(intptr_t)(x->p + 4 + tail + x->delta)));
+        return;
+    }
+    if (m.base < NO_REG) {
+        x_b(x, reg | 4);
+        x_b(x, 0x25);
+        if (m.base == GUEST_ADDRESS) {
+            x_note(x, X_GUEST32);
+        }
+        x_d(x, (uint32_t)m.disp);
         return;
     }
     const unsigned b = (unsigned)m.base & 7;
