@@ -22,7 +22,8 @@ struct kept_file {
     struct store_file id;
     unsigned n;
     struct store_segment segments[STORE_SEGMENTS];
-    size_t n_new, new_bytes, worth; /* of what is set aside; worth: in blocks */
+    const struct noted *last;       /* into: what is set aside */
+    size_t n_new, new_bytes, worth; /* of that; worth: in blocks */
 };
 
 /* Guest addresses at which a file is, or was: PAGE_KEPT says whether it still is. */
@@ -33,9 +34,9 @@ struct module {
 
 /* In front of each record that is set aside. */
 struct noted {
-    uint32_t file;
-    uint32_t flushes; /* as they were: the counter is still that of this translation */
+    const struct noted *before; /* of the same file */
     const uint32_t *counter;
+    unsigned long flushes; /* as they were: the counter is still that of this translation */
 };
 
 struct keep {
@@ -116,6 +117,7 @@ empty(struct keep *k)
 {
     k->news_used = 0;
     for (unsigned f = 0; f < k->n_files; f++) {
+        k->files[f].last = NULL;
         k->files[f].n_new = k->files[f].new_bytes = k->files[f].worth = 0;
     }
 }
@@ -157,6 +159,7 @@ file_index(struct keep *k, const struct store_file *id)
     struct kept_file *f = &k->files[k->n_files];
     size_t used;
     f->id = *id;
+    f->last = NULL;
     f->n_new = f->new_bytes = f->worth = 0;
     k->key.file = *id;
     f->n = store_map(k->dir, &k->key, k->area + k->area_used, AREA_BYTES - k->area_used, f->segments, &used);
@@ -295,37 +298,32 @@ keep_note(struct engine *en, const struct region *r, const struct translation *m
     struct record *rec = (struct record *)(n + 1);
     const size_t size = record_make(en, r, made, x, rec, NEW_BYTES - k->news_used - sizeof *n);
     if (size != 0) {
-        *n = (struct noted){m->file, (uint32_t)en->jit->stats.flushes, made->tier == 1 ? made->counter : NULL};
+        struct kept_file *const f = &k->files[m->file];
+        *n = (struct noted){f->last, made->tier == 1 ? made->counter : NULL, en->jit->stats.flushes};
+        f->last = n;
         rec->where = r->pc - m->start + m->offset;
         k->news_used += sizeof *n + size;
-        k->files[m->file].n_new++;
-        k->files[m->file].new_bytes += size;
-        k->files[m->file].worth += made->tier == 1 ? 1 : REGION_WORTH;
+        f->n_new++;
+        f->new_bytes += size;
+        f->worth += made->tier == 1 ? 1 : REGION_WORTH;
         k->stats.noted++;
     }
 }
 
 /* The records of a file that were set aside, complete, in the order in which they were made. */
-static size_t
-collect(struct jit *j, uint32_t file, const struct record **list)
+static void
+collect(struct jit *j, const struct kept_file *f, const struct record **list)
 {
-    struct keep *k = j->keep;
-    size_t n = 0, at = 0;
-    while (at < k->news_used) {
-        const struct noted *o = (const struct noted *)(const void *)(k->news + at);
+    size_t n = f->n_new;
+    for (const struct noted *o = f->last; o != NULL; o = o->before) {
         struct record *rec = (struct record *)(uintptr_t)(o + 1);
-        at += sizeof *o + rec->size;
-        if (o->file != file) {
-            continue;
-        }
         if (o->counter != NULL && o->flushes == j->stats.flushes) {
             const uint32_t left = __atomic_load_n(o->counter, __ATOMIC_RELAXED);
             rec->used = left < j->hot2 ? j->hot2 - left : 0;
         }
         rec->check = record_check(rec);
-        list[n++] = rec;
+        list[--n] = rec;
     }
-    return n;
 }
 
 void
@@ -351,9 +349,9 @@ engine_cache_save(struct engine *en)
         const size_t bytes = file->n_new * sizeof(struct record *);
         const struct record **list = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (list != MAP_FAILED) {
-            const size_t n = collect(j, f, list);
+            collect(j, file, list);
             k->key.file = file->id;
-            k->stats.saved += store_add(k->dir, &k->key, list, n, there) == 0 ? n : 0;
+            k->stats.saved += store_add(k->dir, &k->key, list, file->n_new, there) == 0 ? file->n_new : 0;
             munmap(list, bytes);
         }
     }

@@ -632,7 +632,7 @@ main(int argc, char **argv)
         m = machines[k].again != 0 && machines[k].programs > 20 ? &machines[k] : m;
     }
     if (r == 0 && m != NULL) {
-        printf("%s %s: %lu translations loaded, %lu rejected, %lu kept\n", m->loaded > 0 && m->rejected > 0 && m->saved > 0 ? "ok" : "not ok",
+        printf("%s %s: %lu translations loaded, %lu rejected, %lu kept\n", m->loaded > 0 && m->saved > 0 && (m->rejected > 0 || m->programs < 100) ? "ok" : "not ok",
                m->name, m->loaded, m->rejected, m->saved);
     }
     if (folder >= 0) {
