@@ -65,6 +65,7 @@ adaptive_prepare(struct engine *en, struct hart *h)
 void
 engine_hart_copied(struct hart *h)
 {
+    h->engine->had_more = true;
     h->jit_sp_top = NULL;
     h->jit_next = NULL;
     h->jit_inside = 0;
@@ -169,7 +170,7 @@ go_out(struct engine *en, struct hart *h)
 HOT static bool
 come_in(struct engine *en, struct hart *h)
 {
-    __atomic_exchange_n(&h->jit_inside, 1, __ATOMIC_SEQ_CST);
+    inside_set(en, &h->jit_inside);
     if (!atomic_load(&en->jit->flush_wanted)) {
         return true;
     }
@@ -302,7 +303,7 @@ adaptive_ecall(struct hart *h)
         __atomic_store_n(&h->inside, 0, __ATOMIC_RELEASE);
         const bool done = en->cfg.ecall(h);
         __atomic_store_n(&h->inside, 1, __ATOMIC_RELAXED);
-        __atomic_exchange_n(&h->jit_inside, 1, __ATOMIC_SEQ_CST);
+        inside_set(en, &h->jit_inside);
         if (!done) {
             return CALLOUT_ECALL;
         }

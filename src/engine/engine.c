@@ -114,6 +114,7 @@ engine_after_fork(struct engine *en, struct hart *h)
 {
     atomic_store(&en->running, 0);
     atomic_store(&en->writing, false);
+    en->had_more = false;
     if (en->jit != NULL) {
         pthread_mutex_init(&en->jit->lock, NULL);
         en->harts = h->jit_sp_top != NULL ? h : NULL;
@@ -187,7 +188,7 @@ engine_run(struct engine *en, struct hart *h, int64_t budget)
     if (land.counted) {
         atomic_fetch_add(&en->running, 1);
     } else {
-        __atomic_exchange_n(&h->inside, 1, __ATOMIC_SEQ_CST);
+        inside_set(en, &h->inside);
     }
     fp_enter(h);
     land.budget = budget;

@@ -59,6 +59,7 @@ struct engine {
     atomic_bool writing; /* a lock held for the writing of some slots; no fault happens under it */
     _Atomic uint64_t epoch; /* of the code's bytes and permissions */
     struct jit *jit;     /* own: the translator (jit.h); NULL with the interpreters */
+    bool had_more;       /* than one hart. Set by the thread that makes the second, while it is the only one */
     void *shadows;       /* own: shadow stacks for harts to come, each points to the next; jit's lock */
     unsigned n_shadows;
     struct hart *harts;  /* with a translator: all that run; jit's lock */
@@ -73,6 +74,17 @@ struct landing {
     bool again; /* an interpreter asks to be started once more, from hart.pc with `budget` */
     struct engine_exit ex;
 };
+
+/* Say that a hart is inside of something, before looking whether somebody wants it to be out. */
+static inline void
+inside_set(struct engine *en, uint32_t *inside)
+{
+    if (en->had_more) {
+        __atomic_exchange_n(inside, 1, __ATOMIC_SEQ_CST);
+    } else {
+        __atomic_store_n(inside, 1, __ATOMIC_RELAXED); /* nobody is there to want it */
+    }
+}
 
 static inline void *
 slot_of(const struct engine *en, uint64_t pc)
