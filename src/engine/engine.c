@@ -255,9 +255,33 @@ interp_leave_fault(struct hart *h, uint64_t addr, bool write)
     __builtin_longjmp(land->jb, 1);
 }
 
+/*
+ * size_t engine_peek(void *dst, const void *src, size_t n): copies guest bytes that may be gone, as when a file of code has been truncated.
+ * How many it could not copy.
+ */
+extern const char engine_peek_insn[], engine_peek_fault[];
+__asm__(".pushsection .text\n"
+        ".globl engine_peek, engine_peek_insn, engine_peek_fault\n"
+        ".hidden engine_peek, engine_peek_insn, engine_peek_fault\n"
+        ".type engine_peek, @function\n"
+        "engine_peek:\n"
+        "    mov %rdx, %rcx\n"
+        "engine_peek_insn:\n"
+        "    rep movsb\n"
+        "engine_peek_fault:\n"
+        "    mov %rcx, %rax\n"
+        "    ret\n"
+        ".size engine_peek, . - engine_peek\n"
+        ".popsection\n");
+
 bool
 engine_fault(struct hart *h, int sig, int code, uint64_t host_addr, bool write, void *ucontext)
 {
+    greg_t *const rip = &((ucontext_t *)ucontext)->uc_mcontext.gregs[REG_RIP];
+    if (*rip == (greg_t)(uintptr_t)engine_peek_insn) {
+        *rip = (greg_t)(uintptr_t)engine_peek_fault;
+        return true;
+    }
     if (h == NULL || h->in_guest == GUEST_NOT) {
         return false;
     }

@@ -112,6 +112,8 @@ slot_read(const struct slot *from)
 int engine_running(struct engine *en);
 bool engine_is_alone(const struct hart *h); /* inside of it: is no other hart? */
 
+size_t engine_peek(void *dst, const void *src, size_t n); /* engine.c */
+
 /* code.c */
 int code_space_init(struct engine *en, struct err *e);
 void code_space_fini(struct engine *en);

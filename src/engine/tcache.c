@@ -379,16 +379,21 @@ hash_half(uint64_t h, unsigned half)
     return (h ^ half) * UINT64_C(0x100000001b3);
 }
 
-/* What the guest bytes are now; they may be gone, so only where the pages are executable. */
+/* The hash of what the guest bytes are now; not t->hash if they cannot be read. */
 static uint64_t
 hash_now(const struct engine *en, const struct translation *t)
 {
     uint64_t h = HASH_START;
     for (uint32_t s = 0; s < t->n_spans; s++) {
-        for (uint64_t a = t->spans[s].start; a < t->spans[s].end; a += 2) {
-            uint16_t v;
-            memcpy(&v, (const void *)(uintptr_t)(a + en->cfg.guest_base), 2);
-            h = hash_half(h, v);
+        uint16_t piece[256];
+        for (uint64_t a = t->spans[s].start; a < t->spans[s].end; a += sizeof piece) {
+            const uint64_t left = t->spans[s].end - a, n = left < sizeof piece ? left : sizeof piece;
+            if (engine_peek(piece, (const void *)(uintptr_t)(a + en->cfg.guest_base), n) != 0) {
+                return ~t->hash;
+            }
+            for (unsigned k = 0; k < n / 2; k++) {
+                h = hash_half(h, piece[k]);
+            }
         }
     }
     return h;
