@@ -358,7 +358,7 @@ assign(struct engine *en, struct region *r, const uint64_t *pcs, const uint32_t 
                 in = g;
             }
         }
-        if (f[in] <= 2 * crossings) {
+        if (f[in] == 0) {
             break;
         }
         r->map.f[in] = (int8_t)home;
