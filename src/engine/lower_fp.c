@@ -625,6 +625,19 @@ set_flags(struct lower *l, const struct ir_ins *i)
     x_rm(x, X_0F | 0xae, false, 2, scratch); /* ldmxcsr */
 }
 
+/* Is it in hart->f, whatever home it has? */
+static bool
+in_hart(const struct lower *l, ref r, struct mem *m)
+{
+    for (unsigned g = 0; g < 32; g++) {
+        if (l->fhome[g] == r || (l->fval[g] == r && (l->fs.dirty >> g & 1) == 0)) {
+            *m = M(RBP, HART_F(g));
+            return true;
+        }
+    }
+    return false;
+}
+
 bool
 lower_fp(struct lower *l, const struct ir_ins *i)
 {
@@ -648,7 +661,7 @@ lower_fp(struct lower *l, const struct ir_ins *i)
             return true;
         }
         struct mem m;
-        if ((l->fk[i->a] & FK_NAN) == 0 && memory_operand(l, i->a, &m)) {
+        if ((l->fk[i->a] & FK_NAN) == 0 && in_hart(l, i->a, &m)) {
             m.disp += 4;
             x_mi(x, X_I_CMP, false, m, -1);
             bail(l, x_jcc(x, CC_NE));

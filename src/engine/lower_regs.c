@@ -291,8 +291,7 @@ made_fp(struct lower *l, int reg)
 bool
 memory_operand(struct lower *l, ref r, struct mem *m)
 {
-    const bool fp = ir_class[l->ir->ins[r].op] == IRC_FP;
-    return find(fp ? l->freg : l->reg, r) == NO_REG && (fp || !live_after(l, r)) && !ir_is_known(l->ir, r) &&
+    return find(l->reg, r) == NO_REG && !live_after(l, r) && ir_class[l->ir->ins[r].op] == IRC_INT && !ir_is_known(l->ir, r) &&
            find_mem(l, r, m);
 }
 
