@@ -134,6 +134,7 @@ void fma_before(struct lower *l, const struct ir_ins *i);
 void fma_after(struct lower *l, const struct ir_ins *i);
 void fma_flush(struct lower *l); /* test now */
 void fma_stub(struct lower *l, const struct stub *s);
+void fp_canonical_stores(struct lower *l, ref r);
 
 /* fstate.c: FK_* of what an instruction makes, given those of its operands */
 unsigned fstate_made(const struct ir *ir, const struct ir_ins *i, const uint8_t *kinds);

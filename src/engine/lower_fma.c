@@ -70,6 +70,36 @@ fma_flush(struct lower *l)
     l->kept = 0;
 }
 
+/* The value of a store, and that of the next one with it, if that is known already. */
+void
+fp_canonical_stores(struct lower *l, ref r)
+{
+    const struct ir *ir = l->ir;
+    if ((l->fk[r] & FK_NAN) == 0 || (ir->opts & IROPT_FMA) == 0) {
+        fp_canonical(l, r);
+        return;
+    }
+    for (unsigned k = l->i + 1; k < ir->n && k < l->i + 16; k++) {
+        const struct ir_ins *i = &ir->ins[k];
+        const ref v = i->b;
+        switch (i->op) {
+        case IR_STORE:
+            if (v < l->i && v != r && l->fk[v] == l->fk[r] && ir_class[ir->ins[v].op] == IRC_FP && register_of(l, v) != 0) {
+                test_new(l, l->fk[r] & FK_SINGLE ? IRF_S : IRF_D, r, v);
+                fp_made_canonical(l, r);
+                fp_made_canonical(l, v);
+                return;
+            }
+            break;
+        case IR_NOP: case IR_GET: case IR_GETF: case IR_SET: case IR_SETF: case IR_LOAD: case IR_LOADF:
+            break;
+        default:
+            k = ir_pure[i->op] ? k : ir->n;
+        }
+    }
+    fp_canonical(l, r);
+}
+
 /* In the stub: invalid, if the product of the factors is. Other flags, and both registers, are left as they are. */
 static void
 raise_invalid(struct lower *l, const struct fma *f)

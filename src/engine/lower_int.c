@@ -398,7 +398,7 @@ store(struct lower *l, const struct ir_ins *i)
     struct x64 *x = &l->x;
     const struct ir_ins *v = &l->ir->ins[i->b];
     if (ir_class[v->op] == IRC_FP && i->aux >= IRT_U32) {
-        fp_canonical(l, i->b);
+        fp_canonical_stores(l, i->b);
         const int f = i->aux == IRT_U64 ? fp_use_bits(l, i->b) : use_fp(l, i->b);
         const struct mem m = operand_at(l, i->a, i->imm);
         fault_here(l);
