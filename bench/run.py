@@ -272,6 +272,7 @@ def parse_arguments():
     p.add_argument("--engine", action="append", choices=[*ENGINES, "none"],
                    help="only this engine of doppel's, or none (default: all)")
     p.add_argument("--doppel", default=str(TOP / "build" / "doppel"), metavar="PATH")
+    p.add_argument("--cache", metavar="DIR", help="let doppel keep translations in DIR (default: every run translates)")
     p.add_argument("--qemu", default=os.environ.get("QEMU"), metavar="PATH",
                    help="qemu-riscv64 (default: $QEMU; without it no column)")
     p.add_argument("--runner", action="append", default=[], metavar="NAME=COMMAND",
@@ -296,8 +297,9 @@ def make_runners(opt):
     engines = [e for e in opt.engine or ENGINES if e != "none"]
     if engines and not os.access(opt.doppel, os.X_OK):
         die(f"{opt.doppel}: not there; build it, or --doppel PATH, or --engine none")
+    kept = ["--cache", os.path.abspath(opt.cache)] if opt.cache else ["--no-cache"]
     for e in engines:
-        runners.append(Runner(e, "guest", [opt.doppel, "run", f"--engine={e}"], sysroot=True))
+        runners.append(Runner(e, "guest", [opt.doppel, "run", f"--engine={e}", *kept], sysroot=True))
     if opt.qemu:
         if not shutil.which(opt.qemu):
             die(f"{opt.qemu}: not there")
