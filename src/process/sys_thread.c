@@ -62,11 +62,7 @@ task_run_on(struct task *t, char *alt, const sigset64 *mask)
 {
     signals_thread_init(alt, ALT_STACK_BYTES);
     signal_release(mask);
-    task_run(t);
-    sigset64 old;
-    signal_hold(t, &old);
-    const stack_t none = {.ss_flags = SS_DISABLE};
-    host_syscall(SYS_sigaltstack, &none, NULL);
+    task_run(t); /* sys_exit() has blocked all signals again */
 }
 
 void
