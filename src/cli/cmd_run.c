@@ -264,6 +264,9 @@ take_option(struct run *r, enum opt_id id, char *v)
         r->cache = v;
         r->no_cache = false;
         return 0;
+    case OPT_run_untrusted:
+        r->opt.tuning.opts_off |= engine_opt_by_name("trust", 5);
+        return 0;
     case OPT_run_no_cache:
         r->no_cache = true;
         return 0;

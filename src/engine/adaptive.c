@@ -49,6 +49,7 @@ adaptive_prepare(struct engine *en, struct hart *h)
     *(uint64_t *)(void *)(h->jit_sp_top + 8) = 1;
     h->jit_entries = j->entries;
     h->jit_code = j->code;
+    h->jit_top = GUEST_TOP;
     h->guest_base = en->cfg.guest_base;
     h->jit_flags_of = j->flags_of;
     h->jit_ecall = adaptive_ecall;

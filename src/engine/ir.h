@@ -94,7 +94,7 @@ struct ir {
 enum {
     IROPT_FOLD = 1, IROPT_CSE = 2, IROPT_FUSE = 4, IROPT_DSE = 8, IROPT_REGIONS = 16, IROPT_PLACE = 32, IROPT_NAN = 64,
     IROPT_BOX = 128, IROPT_FLAGS = 256, IROPT_TWICE = 512,
-    IROPT_FMA = 1024, IROPT_ALL = 2047,
+    IROPT_FMA = 1024, IROPT_TRUST = 2048, IROPT_ALL = 4095,
 };
 
 extern const char *const ir_names[IR_OP_COUNT];

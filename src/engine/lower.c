@@ -33,7 +33,7 @@ stub_new(struct lower *l, enum stub_kind k, uint8_t *from)
     return s;
 }
 
-static uint64_t
+uint64_t
 pc_here(const struct lower *l)
 {
     return l->r->pcs[l->ir->ins[l->i].gi];
@@ -50,41 +50,6 @@ bail(struct lower *l, uint8_t *from)
         s->fmt = l->fk[l->unraised] & FK_SINGLE ? IRF_S : IRF_D;
     }
     l->full |= l->n_fma != 0; /* cannot be: who leaves shows the flags */
-}
-
-void
-fault_here(struct lower *l)
-{
-    if (l->n_faults == sizeof l->faults / sizeof l->faults[0]) {
-        l->full = true;
-        return;
-    }
-    l->full |= l->n_fma != 0;
-    l->faults[l->n_faults++] = (struct fault_point){(uint32_t)(x_here(&l->x) - l->start), (int32_t)(pc_here(l) - l->r->pc),
-                                                    l->fs.nan & l->fs.dirty, l->fs.single & l->fs.dirty, l->fs.dirty};
-}
-
-struct mem
-operand_at(struct lower *l, ref base, int64_t disp)
-{
-    const struct ir_ins *b = &l->ir->ins[base];
-    const uint64_t at = (uint64_t)b->imm + (uint64_t)disp;
-    if (ir_is_known(l->ir, base) && at <= INT32_MAX && l->en->cfg.guest_base == 0 && (l->ir->opts & IROPT_FUSE)) {
-        return M(b->op == IR_ADDR ? GUEST_ADDRESS : PLAIN_ADDRESS, (int64_t)at);
-    }
-    return address(l, base, disp);
-}
-
-struct mem
-address(struct lower *l, ref base, int64_t disp)
-{
-    if (l->en->cfg.guest_base == 0) {
-        return M(use_int(l, base), disp);
-    }
-    const int t = temp_int(l);
-    put_int(l, t, base);
-    x_rm(&l->x, X_ADD, true, t, M(RBP, HART(guest_base)));
-    return M(t, disp);
 }
 
 /* Guest registers from where the region has them to where the standard convention wants them, and back. */
@@ -457,6 +422,13 @@ lower_stub(struct lower *l, const struct stub *s)
     case STUB_EDGE:
         go(l, s->pc, s->fs);
         break;
+    case STUB_WILD: {
+        struct fault_point p = l->wilds[s->pc];
+        p.off = (uint32_t)(x_here(x) - l->start);
+        fault_at(l, p);
+        x_b(x, 0xf4); /* hlt: the host does not let us */
+        break;
+    }
     case STUB_RETURN:
         x_mov(x, RAX, s->arg);
         x_ri(x, X_I_AND, true, RAX, -2);
@@ -691,7 +663,7 @@ jit_lower(struct engine *en, struct region *r)
     l->ir = j->ir;
     l->full = false;
     l->fs = (struct fstate){0};
-    l->n_fix = l->n_stubs = l->n_faults = l->n_tests = l->n_fma = 0;
+    l->n_fix = l->n_stubs = l->n_wilds = l->n_faults = l->n_tests = l->n_fma = 0;
     l->map = r->tier == 1 ? &std_map : &r->map;
     const uint64_t moved = elsewhere(j, r);
     region_move(r, moved);

@@ -12,7 +12,7 @@
 
 #define SPILLS 23 /* one less than hart->jit_spill has */
 #define FIXUPS 1024
-#define STUBS 1024
+#define STUBS 2048
 
 struct fixup {
     uint8_t *disp; /* a 32-bit displacement … */
@@ -23,6 +23,7 @@ enum stub_kind {
     STUB_CHAIN,  /* go on at pc */
     STUB_UNCHAINED, /* where a call that is chained to nothing leads: exit number pc */
     STUB_EXIT,   /* leave for the manager */
+    STUB_WILD,   /* an address that is not the guest's: a fault of its own, number pc of wilds */
     STUB_RETURN, /* the return address is another: host register arg holds it, or memory of x5 */
     STUB_INDIRECT, /* an indirect jump that the manager makes: target in rax, standard convention */
     STUB_NAN,    /* what is a NaN becomes the canonical one wherever it is, then back */
@@ -77,6 +78,7 @@ struct lower {
     uint16_t last[IR_LIMIT];   /* where a value is used last */
     uint16_t uses[IR_LIMIT];
     uint16_t set_at[IR_LIMIT]; /* the SET or SETF that a value may be made in place for, or 0 */
+    uint8_t within[IR_LIMIT];  /* known to be an address of the guest's: WITHIN_*, or 0 */
     bool calm[IR_LIMIT];       /* raises no flags, though it may: what would raise one leaves */
     ref unraised;              /* … but for inexact, which the conversion of this value would have raised */
     ref compared;              /* what the host's flags say, if nothing was emitted since compared_at */
@@ -91,7 +93,8 @@ struct lower {
     struct fixup fix[FIXUPS];
     struct stub stubs[STUBS];
     struct fault_point faults[REGION_INSNS * 2];
-    unsigned n_fix, n_stubs, n_faults;
+    struct fault_point wilds[STUBS]; /* for STUB_WILD */
+    unsigned n_fix, n_stubs, n_faults, n_wilds;
     struct fma fma[FMAS]; /* not tested yet */
     unsigned n_fma, n_tests;
     uint32_t kept; /* the xmm registers of their factors */
@@ -119,6 +122,8 @@ void lower_set(struct lower *l, const struct ir_ins *i, bool fp);
 /* lower.c */
 struct mem address(struct lower *l, ref base, int64_t disp); /* base is a register */
 struct mem operand_at(struct lower *l, ref base, int64_t disp); /* it need not be */
+uint64_t pc_here(const struct lower *l); /* of the guest instruction that is being lowered */
+void fault_at(struct lower *l, struct fault_point p); /* the host instruction at p.off may fault */
 void fault_here(struct lower *l); /* the next host instruction may fault */
 void bail(struct lower *l, uint8_t *from); /* a jump to here leaves for the interpreter, before this instruction */
 struct stub *stub_new(struct lower *l, enum stub_kind k, uint8_t *from);

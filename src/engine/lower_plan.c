@@ -65,6 +65,7 @@ lower_plan(struct lower *l)
     memset(l->last, 0, ir->n * sizeof l->last[0]);
     memset(l->uses, 0, ir->n * sizeof l->uses[0]);
     memset(l->set_at, 0, ir->n * sizeof l->set_at[0]);
+    memset(l->within, 0, ir->n * sizeof l->within[0]);
     memset(l->calm, 0, ir->n * sizeof l->calm[0]);
     uint32_t x_dead = 0, f_dead = 0; /* guest registers that are written again before anybody can look */
     for (unsigned k = ir->n; k-- > 1;) {

@@ -151,7 +151,8 @@ static const struct {
     const char *name;
     uint32_t bit;
 } opt_names[] = {{"fold", IROPT_FOLD}, {"cse", IROPT_CSE}, {"fuse", IROPT_FUSE}, {"dse", IROPT_DSE}, {"regions", IROPT_REGIONS},
-              {"place", IROPT_PLACE}, {"nan", IROPT_NAN},   {"box", IROPT_BOX},   {"flags", IROPT_FLAGS}, {"twice", IROPT_TWICE}, {"fma", IROPT_FMA}};
+              {"place", IROPT_PLACE}, {"nan", IROPT_NAN},   {"box", IROPT_BOX},   {"flags", IROPT_FLAGS}, {"twice", IROPT_TWICE}, {"fma", IROPT_FMA},
+              {"trust", IROPT_TRUST}};
 
 uint32_t
 engine_opt_by_name(const char *name, size_t len)

@@ -47,9 +47,9 @@ text(void)
 }
 
 static void
-start(enum engine_kind kind)
+start(enum engine_kind kind, struct engine_tuning tuning)
 {
-    const struct engine_config cfg = {.kind = kind, .guest_base = BASE};
+    const struct engine_config cfg = {.kind = kind, .guest_base = BASE, .tuning = tuning};
     const struct sigaction sa = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_NODEFER};
     struct err e;
     assert_int_equal(sigaction(SIGSEGV, &sa, NULL), 0);
@@ -203,10 +203,36 @@ test_code_changes(void)
 static void
 contract(void **state)
 {
-    start((enum engine_kind)(uintptr_t)*state);
+    start((enum engine_kind)(uintptr_t)*state, (struct engine_tuning){0});
     test_exits();
     test_faults();
     test_code_changes();
+    engine_free(engine);
+}
+
+/* Translated code that checks addresses: one of the monitor's own is a fault, whichever way it is made. */
+static void
+wild_pointers(void **state)
+{
+    (void)state;
+    static uint64_t own = 77;
+    const uint64_t at = (uint64_t)(uintptr_t)&own - BASE;
+    start(ENGINE_ADAPTIVE, (struct engine_tuning){.hot1 = 1, .hot2 = 2, .opts_off = engine_opt_by_name("trust", 5)});
+    const uint32_t prog[] = {LD(8, 9, 0), ADDI(10, 9, 64), LD(8, 10, 8), ADDI(10, 10, 64), LD(8, 10, -128), ECALL};
+    memcpy(text(), prog, sizeof prog);
+    for (unsigned k = 0; k < 10; k++) {
+        hart.pc = TEXT;
+        hart.x[9] = DATA;
+        assert_int_equal(go(INT64_MAX).kind, EXIT_ECALL);
+    }
+    hart.pc = TEXT;
+    hart.x[9] = at;
+    const struct engine_exit ex = go(INT64_MAX);
+    assert_int_equal(ex.kind, EXIT_FAULT);
+    assert_int_equal(ex.addr, at);
+    assert_int_equal(hart.pc, TEXT);
+    assert_int_not_equal(hart.x[8], own);
+    engine_hart_release(engine, &hart);
     engine_free(engine);
 }
 
@@ -218,6 +244,7 @@ main(void)
         {"indirect", contract, NULL, NULL, (void *)ENGINE_INDIRECT},
         {"predecoded", contract, NULL, NULL, (void *)ENGINE_PREDECODED},
         {"threaded", contract, NULL, NULL, (void *)ENGINE_THREADED},
+        cmocka_unit_test(wild_pointers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

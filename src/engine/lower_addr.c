@@ -1,0 +1,98 @@
+/*
+ * lower_addr.c - guest addresses in host operands, and what is known where an access may fault
+ */
+#include "engine/lower.h"
+
+/* Somebody who finds a fault of the next host instruction in the table knows what was where. */
+static struct fault_point
+point_here(struct lower *l)
+{
+    l->full |= l->n_fma != 0;
+    return (struct fault_point){(uint32_t)(x_here(&l->x) - l->start), (int32_t)(pc_here(l) - l->r->pc),
+                                l->fs.nan & l->fs.dirty, l->fs.single & l->fs.dirty, l->fs.dirty};
+}
+
+void
+fault_at(struct lower *l, struct fault_point p)
+{
+    if (l->n_faults == sizeof l->faults / sizeof l->faults[0]) {
+        l->full = true;
+        return;
+    }
+    l->faults[l->n_faults++] = p;
+}
+
+void
+fault_here(struct lower *l)
+{
+    fault_at(l, point_here(l));
+}
+
+/*
+ * Without IROPT_TRUST no address beyond the guest's is used: doppel's own memory is there. One comparison for each value that is a base, and none
+ * for what is less than 4 GiB away from such a one or displaced by as much: nothing is mapped that close to the guest's memory.
+ */
+enum { WITHIN_ITSELF = 1, WITHIN_NEAR };
+
+static void
+check_base(struct lower *l, ref base, int reg)
+{
+    const struct ir_ins *b = &l->ir->ins[base];
+    if (l->ir->opts & IROPT_TRUST) {
+        return;
+    }
+    switch (b->op) {
+    case IR_ZEXT8: case IR_ZEXT16: case IR_ZEXT32:
+        return;
+    case IR_LOAD:
+        if (b->aux <= IRT_U32) {
+            return;
+        }
+        break;
+    case IR_ADD:
+        if (l->within[b->a] == WITHIN_ITSELF && l->ir->ins[b->b].op == IR_CONST &&
+            l->ir->ins[b->b].imm == (int32_t)l->ir->ins[b->b].imm) {
+            l->within[base] = WITHIN_NEAR;
+        }
+        break;
+    default:
+        break;
+    }
+    if (l->within[base] != 0 || (ir_is_known(l->ir, base) && (uint64_t)b->imm < GUEST_TOP)) {
+        return;
+    }
+    x_rm(&l->x, X_CMP, true, reg, M(RBP, HART(jit_top)));
+    if (l->n_wilds == STUBS) {
+        l->full = true;
+        return;
+    }
+    stub_new(l, STUB_WILD, x_jcc(&l->x, CC_AE))->pc = l->n_wilds;
+    l->wilds[l->n_wilds++] = point_here(l);
+    l->within[base] = WITHIN_ITSELF;
+}
+
+struct mem
+operand_at(struct lower *l, ref base, int64_t disp)
+{
+    const struct ir_ins *b = &l->ir->ins[base];
+    const uint64_t at = (uint64_t)b->imm + (uint64_t)disp;
+    if (ir_is_known(l->ir, base) && at <= INT32_MAX && l->en->cfg.guest_base == 0 && (l->ir->opts & IROPT_FUSE)) {
+        return M(b->op == IR_ADDR ? GUEST_ADDRESS : PLAIN_ADDRESS, (int64_t)at);
+    }
+    return address(l, base, disp);
+}
+
+struct mem
+address(struct lower *l, ref base, int64_t disp)
+{
+    if (l->en->cfg.guest_base == 0) {
+        const int r = use_int(l, base);
+        check_base(l, base, r);
+        return M(r, disp);
+    }
+    const int t = temp_int(l);
+    put_int(l, t, base);
+    check_base(l, base, t);
+    x_rm(&l->x, X_ADD, true, t, M(RBP, HART(guest_base)));
+    return M(t, disp);
+}
