@@ -59,7 +59,7 @@ static void
 config_make(const struct engine *en, struct store_config *c)
 {
     *c = (struct store_config){.level = en->cfg.tuning.host_cpu, .opts = en->jit->opts, .exts = en->cfg.cache.exts,
-                               .based = en->cfg.guest_base != 0};
+                               .based = en->cfg.guest_base != 0, .hot2 = en->jit->hot2};
     /* What libc has found that can be used: see fp_host_probe(). */
     enum { EAX, EBX, ECX, EDX };
     const unsigned *one = __x86_get_cpuid_feature_leaf(CPUID_INDEX_1)->active_array;
@@ -78,7 +78,8 @@ keep_init(struct engine *en)
     const int how = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, dir = en->cfg.cache.fd - 1;
     struct store_config config;
     config_make(en, &config);
-    if (dir < 0 || !store_build_id(config.build) || store_is_ours(dir, NULL) != 0) {
+    /* Who wants to see translations being made gets all of them made. */
+    if (dir < 0 || (en->jit->show & SHOW_TEXT) != 0 || !store_build_id(config.build) || store_is_ours(dir, NULL) != 0) {
         return;
     }
     struct keep *k = mmap(NULL, sizeof *k, PROT_READ | PROT_WRITE, how, -1, 0);

@@ -37,7 +37,7 @@ struct store_config {
     uint32_t cpu[10];  /* what the host says of itself */
     uint32_t level, opts;
     uint64_t exts;
-    uint64_t based;
+    uint32_t based, hot2; /* a guest base; when what is hot is optimised, which says how much is known then */
 };
 
 /* Which file of the guest's. That it still has the same bytes is not concluded from this. */
