@@ -417,17 +417,15 @@ merge(int dir, const struct store_key *key, const struct record *const *records,
         ino_t ino;
     } old[STORE_SEGMENTS];
     struct gathered g = {.list = NULL};
-    size_t max = n, bytes = 0;
+    size_t max = n;
     for (unsigned k = 0; k < STORE_SEGMENTS; k++) {
         name_of(key, k, old[k].name);
         old[k].bytes = read_segment(dir, old[k].name, key, &old[k].size, &old[k].ino);
         max += old[k].bytes != NULL ? old[k].size / sizeof(struct record) : 0;
-        bytes += old[k].bytes != NULL ? old[k].size : 0;
     }
     int r = -ENOMEM;
     if (gather_init(&g, max)) {
-        /* In the order of their use, so the oldest first; when it is too much for one, the oldest segment goes. */
-        for (unsigned k = bytes > STORE_SEGMENT_MAX / 4 * 3 ? 1 : 0; k < STORE_SEGMENTS; k++) {
+        for (unsigned k = 0; k < STORE_SEGMENTS; k++) { /* in the order of their use, so the oldest first */
             size_t at = 0;
             for (const struct record *rec; old[k].bytes != NULL && (rec = next_record(old[k].bytes, old[k].size, &at)) != NULL;) {
                 if (record_is_sound(rec, rec->size)) {
@@ -482,6 +480,8 @@ store_add(int dir, const struct store_key *key, const struct record *const *reco
     }
     if (r == 0 && (g.n == 0 || there != seen)) {
         r = -EAGAIN;
+    } else if (r == 0 && there + g.bytes > STORE_SEGMENT_MAX) { /* what is there stays: most of what will run has run already */
+        r = -EFBIG;
     }
     nondet_random(&lucky, sizeof lucky);
     snprintf(fresh, sizeof fresh, "new.%016llx", (unsigned long long)lucky);
