@@ -269,7 +269,7 @@ gather(struct gathered *g, const struct record *rec, bool over)
         const struct record **there = &g->list[g->by_place[k] - 1];
         if ((*there)->where == rec->where) {
             if (over) {
-                g->bytes += rec->size - (*there)->size;
+                g->bytes = g->bytes + rec->size - (*there)->size;
                 *there = rec;
             }
             return;
