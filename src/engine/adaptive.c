@@ -101,6 +101,17 @@ engine_hart_release(struct engine *en, struct hart *h)
 }
 
 void
+jit_shadows_free(struct engine *en)
+{
+    while (en->shadows != NULL) {
+        char *const top = en->shadows;
+        memcpy(&en->shadows, top, sizeof en->shadows);
+        munmap(top + 64 - SHADOW_BYTES - PAGE, SHADOW_BYTES + PAGE);
+    }
+    en->n_shadows = 0;
+}
+
+void
 jit_kick(struct engine *en)
 {
     for (struct hart *h = en->harts; h != NULL; h = h->jit_next) {

@@ -231,6 +231,7 @@ uint32_t adaptive_ecall(struct hart *h);
 
 /* adaptive.c: everybody out of translated code, soon. Holding the lock. */
 void jit_kick(struct engine *en);
+void jit_shadows_free(struct engine *en);
 
 /* show.c. Holding the lock. */
 enum { SHOW_BLOCKS = 1, SHOW_KINDS = 2, SHOW_IR = 4, SHOW_ASM = 8, SHOW_PERF = 16, SHOW_TEXT = 15 };

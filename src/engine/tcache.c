@@ -270,6 +270,7 @@ jit_fini(struct engine *en)
         return;
     }
     keep_fini(en);
+    jit_shadows_free(en);
     if (j->code != NULL && j->write != NULL && j->entries != NULL && j->tables != NULL) {
         jit_flush(en);
         munmap(j->code, j->size + DATA_BYTES);
