@@ -133,7 +133,7 @@ unlock(struct jit *j)
     pthread_mutex_unlock(&j->lock);
 }
 
-bool
+HOT bool
 adaptive_landed(struct hart *h)
 {
     struct jit *j = h->engine->jit;
@@ -441,9 +441,18 @@ interp_adaptive(struct hart *h, int64_t budget)
             fstate_settle(h, x.nan, x.single);
         }
         j->stats.exits[x.kind]++;
+        /* The two usual ones first: the switch's table is a page that a child of fork would have to map. */
+        if (x.kind == JX_INDIRECT || x.kind == JX_CHAIN) {
+            continue;
+        }
+        if (x.kind == JX_ECALL) { /* often enough to spare the jump out */
+            ((struct landing *)h->landing)->ex = (struct engine_exit){.kind = EXIT_ECALL};
+            return;
+        }
         switch ((enum jexit_kind)x.kind) {
         case JX_INDIRECT:
         case JX_CHAIN:
+        case JX_ECALL:
             break;
         case JX_POLL:
             from = 0;
@@ -458,9 +467,6 @@ interp_adaptive(struct hart *h, int64_t budget)
             break;
         case JX_INTERP:
             interpret(h, 1);
-        case JX_ECALL: /* often enough to spare the jump out */
-            ((struct landing *)h->landing)->ex = (struct engine_exit){.kind = EXIT_ECALL};
-            return;
         case JX_EBREAK:
             interp_leave(h, EXIT_EBREAK, 0);
         case JX_ILLEGAL:

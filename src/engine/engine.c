@@ -116,7 +116,7 @@ engine_after_fork(struct engine *en, struct hart *h)
     atomic_store(&en->writing, false);
     en->had_more = false;
     if (en->jit != NULL) {
-        pthread_mutex_init(&en->jit->lock, NULL);
+        en->jit->lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
         en->harts = h->jit_sp_top != NULL ? h : NULL;
         h->jit_next = NULL;
         jit_after_fork(en);
@@ -152,6 +152,10 @@ engine_is_alone(const struct hart *h)
 HOT static void
 run(struct engine *en, struct hart *h, int64_t budget)
 {
+    if (en->cfg.kind == ENGINE_ADAPTIVE) { /* without the switch's table */
+        interp_adaptive(h, budget);
+        return;
+    }
     switch (en->cfg.kind) {
     case ENGINE_SWITCH:
         interp_switch(h, budget);
@@ -170,7 +174,6 @@ run(struct engine *en, struct hart *h, int64_t budget)
         }
         break;
     case ENGINE_ADAPTIVE:
-        interp_adaptive(h, budget);
         break;
     }
 }

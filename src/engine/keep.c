@@ -124,9 +124,9 @@ empty(struct keep *k)
 }
 
 void
-keep_after_fork(struct engine *en)
+keep_after_fork(struct jit *j)
 {
-    struct keep *k = en->jit->keep;
+    struct keep *k = j->keep;
     if (k != NULL) {
         k->pid = getpid();
         empty(k);
@@ -327,11 +327,11 @@ collect(struct jit *j, const struct kept_file *f, const struct record **list)
     }
 }
 
-void
+HOT void
 engine_cache_save(struct engine *en)
 {
     struct jit *j = en->jit;
-    if (j == NULL || j->keep == NULL || j->keep->news_used == 0 || j->keep->pid != getpid()) {
+    if (j == NULL || j->keep == NULL || j->inherited || j->keep->news_used == 0 || j->keep->pid != getpid()) {
         return;
     }
     struct keep *k = j->keep;

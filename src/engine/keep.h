@@ -32,7 +32,7 @@ bool keep_has_none(const struct jit *j, uint64_t pc);
 /* jit_lower() has made one. */
 void keep_note(struct engine *en, const struct region *r, const struct translation *made, const struct x64 *x);
 
-void keep_after_fork(struct engine *en); /* in the child: what the parent has set aside, the parent saves */
+void keep_after_fork(struct jit *j); /* in the child: what the parent has set aside, the parent saves */
 
 /* Is this address in a mapping of the store's? Then what was read is not to be had, and nothing is read from there any more. */
 bool keep_faulted(struct engine *en, uint64_t host_addr);

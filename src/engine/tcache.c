@@ -308,7 +308,10 @@ jit_flush(struct engine *en)
         const int r = views_map(j, j->floor); /* the trampolines stay: somebody may be on his way back to one */
         CHECK(r == 0);
         j->top = j->floor;
-        j->inherited = false;
+        if (j->inherited) {
+            keep_after_fork(j);
+            j->inherited = false;
+        }
     }
     madvise(j->data, DATA_BYTES, MADV_DONTNEED);
     j->data_top = j->data;
@@ -322,6 +325,7 @@ jit_flush(struct engine *en)
 static void
 stop_sharing(struct jit *j)
 {
+    keep_after_fork(j);
     uint8_t *const from = (uint8_t *)(((uintptr_t)j->top + PAGE - 1) & ~(uintptr_t)(PAGE - 1));
     if (from < j->code + j->size && views_map(j, from) == 0) {
         j->top = from;
@@ -624,6 +628,5 @@ jit_forget(struct engine *en, uint64_t start, uint64_t end, bool if_changed)
 HOT void
 jit_after_fork(struct engine *en)
 {
-    keep_after_fork(en);
     en->jit->inherited = true;
 }

@@ -47,7 +47,7 @@ report_state(struct task *t)
     }
 }
 
-void
+HOT void
 report_end(struct task *t)
 {
     const struct run_options *o = t->proc->opt;

@@ -94,13 +94,15 @@ task_run(struct task *t)
             continue;
         }
         struct engine_exit x = engine_run(en, &t->hart, INT64_MAX);
+        if (x.kind == EXIT_ECALL) { /* first, and without the switch's table */
+            syscall_execute(t);
+            continue;
+        }
         switch (x.kind) {
         case EXIT_BUDGET:
         case EXIT_ATTENTION:
-            break; /* the head of the loop looks */
         case EXIT_ECALL:
-            syscall_execute(t);
-            break;
+            break; /* the head of the loop looks */
         case EXIT_EBREAK:
             signal_force(t, SIGTRAP, TRAP_BRKPT, t->hart.pc);
             break;

@@ -102,7 +102,7 @@ struct robust_head {
     gva_t pending;
 };
 
-int64_t
+HOT int64_t
 sys_set_robust_list(struct task *t, const uint64_t a[6])
 {
     if (a[1] != sizeof(struct robust_head)) {

@@ -538,7 +538,7 @@ sys_exit(struct task *t, const uint64_t a[6])
     return 0;
 }
 
-int64_t
+HOT int64_t
 sys_exit_group(struct task *t, const uint64_t a[6])
 {
     engine_cache_save(t->proc->engine);
