@@ -25,18 +25,45 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define TEXT_BYTES UINT64_C(0x4000)
 #define BASE (UINT64_C(1) << 45)
 
-/* The rest of the engine is not part of this. */
+/*
+ * In place of tcache.c and code.c: the code cache, exits and words are heap memory of just the size that a record says it needs, so that
+ * whatever is written beside them is seen.
+ */
 const struct regmap std_map = {.x = {NO_REG}};
-void keep_init(struct engine *en) { (void)en; }
-void keep_fini(struct engine *en) { (void)en; }
-void keep_after_fork(struct engine *en) { (void)en; }
-const struct keep_stats *keep_stats(const struct jit *j) { (void)j; return NULL; }
-void show_perf(const struct engine *en, const struct translation *t) { (void)en, (void)t; }
-void jit_kick(struct engine *en) { (void)en; }
-int engine_running(struct engine *en) { (void)en; return 0; }
+static struct engine engine;
+static struct jit jit;
+static uint8_t *room_for_code;
+static size_t code_room;
+
+bool
+code_page_is_exec(const struct engine *en, uint64_t pc)
+{
+    return en == &engine && pc >= TEXT && pc < TEXT + TEXT_BYTES;
+}
+
+struct translation *
+jit_begin(struct jit *j, struct x64 *x)
+{
+    static struct translation made;
+    made = (struct translation){0};
+    *x = (struct x64){.p = room_for_code, .end = room_for_code + code_room, .start = room_for_code};
+    return j->exits != NULL ? &made : NULL;
+}
+
+struct translation *
+jit_publish(struct engine *en, const struct translation *t, const struct x64 *x, uint64_t epoch)
+{
+    CHECK(x->p <= x->end && epoch == code_epoch(en) && t->first_exit + t->n_exits == jit.n_exits && t->n_spans > 0);
+    for (uint32_t k = 0; k < t->n_spans; k++) {
+        CHECK(t->spans[k].start < t->spans[k].end);
+    }
+    for (uint32_t k = t->first_exit; k < jit.n_exits; k++) {
+        CHECK(jit.exits[k].kind != JX_CHAIN || (jit.exits[k].slot >= jit.data && jit.exits[k].slot < jit.data_end));
+    }
+    return (struct translation *)(uintptr_t)t;
+}
 
 static int folder = -1;
-static struct engine *engine, the_engine;
 static char name[] = "/tmp/fuzz-store-XXXXXX";
 
 static void
@@ -59,13 +86,10 @@ set_up(void)
     *strrchr(below, '/') = '\0';
     CHECK(chmod(below, 0777) == 0 && store_open(below, false, &e) == -EPERM && rmdir(below) == 0);
     CHECK(store_open(below, false, &e) == -ENOENT && store_open("/proc/version", true, &e) == -ENOTDIR);
-    engine = &the_engine;
-    engine->cfg = (struct engine_config){.kind = ENGINE_ADAPTIVE, .guest_base = BASE, .tuning = {.code_cache = 64 << 10}};
-    engine->scale = THREADED_SCALE;
-    CHECK(code_space_init(engine, &e) == 0 && jit_init(engine, &e) == 0);
+    engine.cfg.guest_base = BASE;
+    engine.jit = &jit;
     CHECK(mmap((void *)(uintptr_t)(BASE + TEXT), TEXT_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) !=
           MAP_FAILED);
-    CHECK(engine_code_map(engine, TEXT, TEXT + TEXT_BYTES, false) == 0);
 }
 
 /* In memory of its own, so that a step beyond its end is seen. */
@@ -75,17 +99,29 @@ try_record(const struct record *given, size_t room)
     struct record *rec = malloc(room + 1);
     memcpy(rec, given, room);
     if (record_is_sound(rec, room)) {
-        const uint64_t pc = TEXT + 0x1ffe, epoch = code_epoch(engine);
+        const uint64_t pc = TEXT + 0x1ffe;
         bool inside = true; /* what record_fits() promises of one that fits */
         const struct record_span *s = (const struct record_span *)(const void *)(rec + 1);
-        record_fits(engine, rec, pc);
+        record_fits(&engine, rec, pc);
         for (unsigned k = 0; k < rec->n_spans; k++) {
             const uint64_t start = pc + (uint64_t)(int64_t)s[k].delta;
             inside = inside && start >= TEXT && start < TEXT + TEXT_BYTES && s[k].len <= TEXT + TEXT_BYTES - start;
         }
-        if (inside && record_load(engine, rec, pc, epoch) == NULL && engine->jit->no_room) {
-            jit_flush(engine);
+        code_room = rec->code_size;
+        room_for_code = jit.code = malloc(code_room + 1);
+        jit.exits = malloc((2u + rec->n_exits) * sizeof *jit.exits);
+        jit.n_exits = 2;
+        jit.data = jit.data_top = malloc((rec->n_data + 1u) * sizeof *jit.data);
+        jit.data_end = jit.data + rec->n_data;
+        if (inside) {
+            record_load(&engine, rec, pc, code_epoch(&engine));
+            jit.data_end--;
+            jit.data_top = jit.data;
+            CHECK(rec->n_data == 0 || (record_load(&engine, rec, pc, code_epoch(&engine)) == NULL && jit.no_room));
         }
+        free(jit.code);
+        free(jit.exits);
+        free(jit.data);
     }
     free(rec);
 }
@@ -162,7 +198,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static _Alignas(8) char image[1 << 16];
     static char *area;
-    if (engine == NULL) {
+    if (area == NULL) {
         set_up();
         area = mmap(NULL, 1 << 20, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     }

@@ -407,9 +407,27 @@ next_record(const char *bytes, size_t size, size_t *at)
     return rec;
 }
 
-/* One segment of all, and the new: number 0. */
+/*
+ * Which segments become one with so many new bytes: the highest, and each below that is not larger than twice what then comes together.
+ * So a large one is written again only when much has come together beside it. bytes[k] 0: there is no number k.
+ */
+static unsigned
+merge_from(const uint64_t bytes[STORE_SEGMENTS], uint64_t sum)
+{
+    unsigned from = STORE_SEGMENTS, k = STORE_SEGMENTS;
+    while (k-- > 0 && (from == STORE_SEGMENTS || bytes[k] <= 2 * sum)) {
+        from = bytes[k] != 0 ? k : from;
+        sum += bytes[k];
+    }
+    for (k = 0; k < from; k++) { /* and without a gap: nobody looks behind it */
+        from = bytes[k] == 0 ? k : from;
+    }
+    return from;
+}
+
+/* One segment of number `from`, those above it, and the new. */
 static int
-merge(int dir, const struct store_key *key, const struct record *const *records, size_t n, const char *fresh)
+merge(int dir, const struct store_key *key, unsigned from, const struct record *const *records, size_t n, const char *fresh)
 {
     struct {
         char *bytes, name[NAME_BYTES];
@@ -418,14 +436,14 @@ merge(int dir, const struct store_key *key, const struct record *const *records,
     } old[STORE_SEGMENTS];
     struct gathered g = {.list = NULL};
     size_t max = n;
-    for (unsigned k = 0; k < STORE_SEGMENTS; k++) {
+    for (unsigned k = from; k < STORE_SEGMENTS; k++) {
         name_of(key, k, old[k].name);
         old[k].bytes = read_segment(dir, old[k].name, key, &old[k].size, &old[k].ino);
         max += old[k].bytes != NULL ? old[k].size / sizeof(struct record) : 0;
     }
     int r = -ENOMEM;
     if (gather_init(&g, max)) {
-        for (unsigned k = 0; k < STORE_SEGMENTS; k++) { /* in the order of their use, so the oldest first */
+        for (unsigned k = from; k < STORE_SEGMENTS; k++) { /* in the order of their use, so the oldest first */
             size_t at = 0;
             for (const struct record *rec; old[k].bytes != NULL && (rec = next_record(old[k].bytes, old[k].size, &at)) != NULL;) {
                 if (record_is_sound(rec, rec->size)) {
@@ -438,13 +456,13 @@ merge(int dir, const struct store_key *key, const struct record *const *records,
         }
         r = write_segment(dir, key, &g, fresh);
     }
-    if (r == 0 && renameat(dir, fresh, dir, old[0].name) != 0) {
+    if (r == 0 && renameat(dir, fresh, dir, old[from].name) != 0) {
         r = -errno;
         unlinkat(dir, fresh, 0);
     }
-    for (unsigned k = 0; k < STORE_SEGMENTS; k++) {
+    for (unsigned k = from; k < STORE_SEGMENTS; k++) {
         struct stat st;
-        if (k > 0 && r == 0 && old[k].bytes != NULL && fstatat(dir, old[k].name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+        if (k > from && r == 0 && old[k].bytes != NULL && fstatat(dir, old[k].name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
             st.st_ino == old[k].ino) {
             unlinkat(dir, old[k].name, 0);
         }
@@ -461,17 +479,15 @@ store_add(int dir, const struct store_key *key, const struct record *const *reco
 {
     struct gathered g;
     char fresh[NAME_BYTES], name[NAME_BYTES];
-    uint64_t there = 0, lucky;
-    unsigned number = STORE_SEGMENTS; /* the lowest free above the highest that is taken */
-    bool any = false;
-    for (unsigned k = STORE_SEGMENTS; k-- > 0;) {
+    uint64_t bytes[STORE_SEGMENTS] = {0}, there = 0, lucky;
+    unsigned number = 0; /* the lowest free above the highest that is taken */
+    for (unsigned k = 0; k < STORE_SEGMENTS; k++) {
         struct stat st;
         name_of(key, k, name);
         if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-            there += (uint64_t)st.st_size;
-            any = true;
-        } else if (!any) {
-            number = k;
+            bytes[k] = (uint64_t)st.st_size;
+            there += bytes[k];
+            number = k + 1;
         }
     }
     int r = gather_init(&g, n) ? 0 : -ENOMEM;
@@ -485,7 +501,7 @@ store_add(int dir, const struct store_key *key, const struct record *const *reco
     }
     nondet_random(&lucky, sizeof lucky);
     snprintf(fresh, sizeof fresh, "new.%016llx", (unsigned long long)lucky);
-    if (r == 0 && number < STORE_SEGMENTS && g.bytes <= there / 2 + (any ? 0 : STORE_SEGMENT_MAX)) {
+    if (r == 0 && (number == 0 || (number < STORE_SEGMENTS && g.bytes <= there / 2))) {
         r = write_segment(dir, key, &g, fresh);
         if (r == 0) {
             name_of(key, number, name);
@@ -493,10 +509,10 @@ store_add(int dir, const struct store_key *key, const struct record *const *reco
             unlinkat(dir, fresh, 0);
         }
     } else if (r == 0) {
-        r = merge(dir, key, g.list, g.n, fresh);
+        r = merge(dir, key, merge_from(bytes, g.bytes), g.list, g.n, fresh);
     }
     gather_fini(&g);
-    if (r == 0 && (!any || number == STORE_SEGMENTS)) {
+    if (r == 0 && number == 0) {
         store_trim(dir, STORE_BYTES);
     }
     return r;

@@ -9,7 +9,7 @@
  * The name is the hash of configuration and identity of the guest's file, which the head repeats. A segment is never changed: it is
  * written under another name and linked or renamed into its place when it is whole. Of several records for the same place that of the
  * segment with the highest number counts. Few new records make a segment of their own; when there is no number left, or they
- * are many, all become one, number 0. Two who
+ * are many, the smaller ones become one with them. Two who
  * write at the same time may lose each other's records, nothing else.
  *
  * Trust: the folder and its files are the user's own, with write permission for nobody else, or they are not used. What is in them is
