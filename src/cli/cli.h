@@ -36,6 +36,13 @@ enum opt_id {
 int run_binfmt(int argc, char **argv);
 int run_resume(int argc, char **argv);
 
+/* cmd_run.c: doppel run with these arguments, and a report of what was executed; NULL: without. */
+struct prof_options {
+    unsigned top;        /* rows of a table */
+    int svg_fd, json_fd; /* own; or -1 */
+};
+int run_profiled(int argc, char **argv, const struct prof_options *prof);
+
 /*
  * A walk over a command's arguments; start with {.cmd, .argc, .argv, .next = 1}. Options end at the first argument that
  * is none, or after "--". "-long" is accepted for "--long", as qemu-user spells it.

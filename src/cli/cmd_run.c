@@ -522,6 +522,8 @@ start(struct run *r, int argc, char **argv)
     r->opt.self_fd = r->opt.self_fd >= 0 ? vfs_fd_hide(vfs, r->opt.self_fd) : -1;
     r->opt.log_fd = log >= 0 ? vfs_fd_hide(vfs, log) : -1;
     r->opt.cache_fd = r->opt.cache_fd >= 0 ? vfs_fd_hide(vfs, r->opt.cache_fd) : -1;
+    r->opt.prof_svg_fd = r->opt.prof_svg_fd >= 0 ? vfs_fd_hide(vfs, r->opt.prof_svg_fd) : -1;
+    r->opt.prof_json_fd = r->opt.prof_json_fd >= 0 ? vfs_fd_hide(vfs, r->opt.prof_json_fd) : -1;
     struct task *t = process_new(&r->opt, vfs);
     if (t != NULL) {
         t->proc->first_pid = getpid();
@@ -581,11 +583,18 @@ defaults(struct run *r)
     r->opt.guest_base = DEFAULT_BASE;
     r->opt.uname_release = DEFAULT_RELEASE;
     r->opt.sysroot = DEFAULT_SYSROOT;
+    r->opt.prof_svg_fd = r->opt.prof_json_fd = -1;
     r->vfs.uid = r->vfs.gid = (uint32_t)-1;
 }
 
 int
 cmd_run(int argc, char **argv)
+{
+    return run_profiled(argc, argv, NULL);
+}
+
+int
+run_profiled(int argc, char **argv, const struct prof_options *prof)
 {
     static struct run r; /* the guest's process refers to it to its end */
     defaults(&r);
@@ -606,6 +615,14 @@ cmd_run(int argc, char **argv)
     if (argv[program][0] == 0) {
         cli_error(CMD_run, "the name of PROGRAM is empty");
         return EXIT_NOT_FOUND;
+    }
+    if (prof != NULL) {
+        r.opt.engine = ENGINE_ADAPTIVE;
+        r.opt.tuning.show = ENGINE_PROFILE;
+        r.opt.prof_top = prof->top;
+        r.opt.prof_svg_fd = prof->svg_fd;
+        r.opt.prof_json_fd = prof->json_fd;
+        r.no_cache = true;
     }
     return start(&r, argc - program, argv + program);
 }

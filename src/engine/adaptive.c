@@ -9,6 +9,7 @@
  * A tier-1 block counts down; at its end a region is grown around it (tier 2), which takes its place.
  */
 #include "engine/keep.h"
+#include "engine/profile.h"
 
 #include "base/check.h"
 #include "engine/fp_ops.h"
@@ -59,6 +60,9 @@ adaptive_prepare(struct engine *en, struct hart *h)
     h->jit_next = en->harts;
     en->harts = h;
     h->seen_epoch = j->epoch;
+    if (j->profile != NULL) {
+        profile_hart_begins(en, h);
+    }
     pthread_mutex_unlock(&j->lock);
     return true;
 }
@@ -72,6 +76,7 @@ engine_hart_copied(struct hart *h)
     h->jit_inside = 0;
     h->inside = 0;
     h->interpret = 0;
+    h->profile = NULL;
 }
 
 void
@@ -86,6 +91,9 @@ engine_hart_release(struct engine *en, struct hart *h)
             *at = h->jit_next;
             break;
         }
+    }
+    if (en->jit->profile != NULL) {
+        profile_hart_ends(en, h);
     }
     const bool keep = en->n_shadows < SHADOWS_MAX;
     if (keep) {
@@ -137,6 +145,9 @@ HOT bool
 adaptive_landed(struct hart *h)
 {
     struct jit *j = h->engine->jit;
+    if (j->profile != NULL) {
+        profile_landed(h->engine, h, ((const struct landing *)h->landing)->ex.kind);
+    }
     if (j->owner != h) {
         return false;
     }
@@ -197,6 +208,11 @@ interpret(struct hart *h, int64_t budget)
     struct landing *land = h->landing;
     land->again = true;
     h->engine->jit->stats.interp_runs++;
+    if (h->engine->jit->profile != NULL) {
+        profile_step(h->engine, h);
+        interp_switch(h, 1);
+        __builtin_unreachable();
+    }
     if (h->engine->cfg.guest_base == 0) {
         interp_threaded_base0(h, budget);
     } else {
@@ -435,8 +451,11 @@ interp_adaptive(struct hart *h, int64_t budget)
         from = j->enter(h, j->code + entry);
         h->in_guest = GUEST_RUNNING;
         const struct jexit x = j->exits[from];
+        if (j->profile != NULL) {
+            profile_left(en, h, from);
+        }
         go_out(en, h);
-        if (from >= FIRST_EXIT) {
+        if (from >= FIRST_EXIT && x.kind != JX_JUMPED) {
             h->pc = x.pc;
             fstate_settle(h, x.nan, x.single);
         }
@@ -455,6 +474,8 @@ interp_adaptive(struct hart *h, int64_t budget)
         case JX_ECALL:
             break;
         case JX_POLL:
+        case JX_JUMPED:
+        case JX_COUNT:
             from = 0;
             break;
         case JX_HOT:
@@ -526,5 +547,8 @@ adaptive_fault(struct hart *h, void *ucontext, uint64_t host_addr, bool *resume)
     h->jit_sp = (char *)(uintptr_t)uc->uc_mcontext.gregs[REG_RSP];
     __atomic_store_n(&h->jit_inside, 0, __ATOMIC_RELEASE);
     j->stats.faults++;
+    if (j->profile != NULL) {
+        profile_faulted(h->engine, h, t);
+    }
     return true;
 }

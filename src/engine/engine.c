@@ -5,6 +5,7 @@
 
 #include "engine/fp_ops.h"
 #include "engine/keep.h"
+#include "engine/profile.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -120,6 +121,9 @@ engine_after_fork(struct engine *en, struct hart *h)
         en->harts = h->jit_sp_top != NULL ? h : NULL;
         h->jit_next = NULL;
         jit_after_fork(en);
+        if (en->jit->profile != NULL) {
+            profile_forked(en, h);
+        }
         jit_wishes_child(en->jit);
     }
 }

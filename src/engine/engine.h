@@ -68,6 +68,45 @@ uint32_t engine_opt_by_name(const char *name, size_t len);
 /* The bit of what --dump names: blocks, kinds, ir, asm; 0 if there is none such. And that of --perf: /tmp/perf-PID.map. */
 uint32_t engine_show_by_name(const char *name, size_t len);
 #define ENGINE_PERF 16
+#define ENGINE_PROFILE 32 /* count: engine_profile_get() */
+
+/*
+ * What has been executed, exactly; of the interpreters and other harts that run, what they have told until now. Functions are known by
+ * name; function 0 is all that has none.
+ */
+enum profile_kind { PROFILE_NONE, PROFILE_BRANCH, PROFILE_JUMP, PROFILE_CALL, PROFILE_RETURN, PROFILE_COMPUTED };
+struct profile_function {
+    char *name;
+    uint64_t start;        /* the lowest address that was executed or called */
+    uint64_t insns, total; /* retired in it; and in what it called, too */
+    uint64_t calls;        /* how often it was called, or jumped to from another */
+};
+struct profile_block {     /* instructions that have always been executed together */
+    uint64_t start, end, executed;
+    uint32_t n_insns, function;
+};
+struct profile_edge {      /* a jump or branch, and where it went; a branch that was not taken goes behind itself */
+    uint64_t from, to, taken;
+    uint32_t function_from, function_to;
+    enum profile_kind kind;
+};
+struct profile_path {      /* function called by that of `parent`; recursion is folded: no function is twice on the way to the root */
+    uint32_t parent, function; /* paths[0] is the root, of no function */
+    uint64_t insns, calls;
+};
+struct engine_profile {
+    const struct profile_function *functions; /* ref: good until the engine runs again */
+    const struct profile_path *paths;         /* ref; a parent stands before what it has called */
+    struct profile_block *blocks;             /* own */
+    struct profile_edge *edges;               /* own */
+    size_t n_functions, n_paths, n_blocks, n_edges;
+    uint64_t insns;
+    bool incomplete; /* there was no memory for all */
+};
+
+/* False if nothing is counted, or by another process (after vfork), or there is no memory. */
+bool engine_profile_get(struct engine *en, struct engine_profile *out);
+void engine_profile_put(struct engine_profile *p);
 
 /* Does the translator have this instruction inline? Otherwise it calls out to the interpreter. */
 bool engine_is_inline(const struct insn *i);

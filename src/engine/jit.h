@@ -54,11 +54,13 @@ enum jexit_kind {
     JX_EBREAK,
     JX_ILLEGAL,
     JX_FENCE_I,
+    JX_JUMPED,   /* profile.h: the target is in hart->pc, the jump was at pc */
+    JX_COUNT,
 };
 #define FIRST_EXIT 2 /* with a place of its own in the code */
 struct jexit {
     uint64_t pc;
-    uint64_t *slot;          /* JX_CHAIN: where the jump goes */
+    uint64_t *slot;          /* JX_CHAIN: where the jump goes; while it is profiled, how often is the next word */
     uint64_t unchained;      /* what the slot holds while it goes nowhere: the way to the manager */
     uint32_t next;           /* the next exit that is chained to the same translation */
     uint8_t kind;
@@ -136,7 +138,7 @@ struct region {
 };
 
 struct jit_stats {
-    unsigned long blocks, regions, bytes, insns, exits[9], chains, flushes, invalidated, hot, interp_runs, faults;
+    unsigned long blocks, regions, bytes, insns, exits[JX_COUNT], chains, flushes, invalidated, hot, interp_runs, faults;
     unsigned long shared, folded, dead, spills, lazy_nans, lazy_boxes, settled, flags_kept;
 };
 
@@ -169,6 +171,7 @@ struct jit {
     uint32_t *relocs;          /* RELOCS_MAX of them, and */
     void *record;              /* RECORD_MAX bytes */
     struct ir *ir;
+    struct profile *profile;   /* own: profile.h; NULL: nothing is counted */
     struct keep *keep;         /* own: keep.c; NULL: nothing is kept */
     struct jit_stats stats;
     unsigned opts, hot1, hot2; /* --opt, thresholds */

@@ -4,6 +4,7 @@
 #include "engine/lower.h"
 
 #include "engine/keep.h"
+#include "engine/profile.h"
 #include "engine/record.h"
 
 #include "base/check.h"
@@ -150,6 +151,9 @@ go_chain(struct lower *l, uint64_t pc, bool call)
         return;
     }
     l->j->exits[n].slot = slot;
+    if (l->j->profile != NULL) {
+        count_one(l, jit_data_new(l->j, 0));
+    }
     if (call) {
         x_call_mem(&l->x, M_ABS(slot));
         stub_new(l, STUB_UNCHAINED, NULL)->pc = n;
@@ -323,6 +327,9 @@ lower_control(struct lower *l, const struct ir_ins *i)
 {
     struct x64 *x = &l->x;
     const uint64_t pc = pc_here(l), link = pc + l->r->insns[i->gi].len;
+    if (l->j->profile != NULL && lower_counted(l, i)) {
+        return;
+    }
     switch (i->op) {
     case IR_POLL:
         poll(l);
@@ -694,10 +701,16 @@ jit_lower(struct engine *en, struct region *r)
             j->no_room = true;
             goto full;
         }
-        x_mi(&l->x, X_I_SUB, false, M_ABS(t->counter), 1);
-        struct stub *s = stub_new(l, STUB_EXIT, x_jcc(&l->x, CC_S));
-        s->exit = JX_HOT;
-        s->pc = r->pc;
+        if (j->profile != NULL) {
+            *t->data = INT32_MAX;
+            count_one(l, jit_data_new(j, 0));
+            x_mi(&l->x, X_I_ADD, true, M(RBP, HART(instret)), (int32_t)r->n_insns);
+        } else {
+            x_mi(&l->x, X_I_SUB, false, M_ABS(t->counter), 1);
+            struct stub *s = stub_new(l, STUB_EXIT, x_jcc(&l->x, CC_S));
+            s->exit = JX_HOT;
+            s->pc = r->pc;
+        }
     }
     if (j->show & SHOW_TEXT) {
         show_region(en, r);
@@ -729,6 +742,9 @@ jit_lower(struct engine *en, struct region *r)
     if (t != NULL) {
         j->stats.bytes += t->size;
         j->stats.insns += t->n_insns;
+        if (j->profile != NULL) {
+            profile_note(en, r, t);
+        }
         if (t->tier == 1) {
             j->stats.blocks++;
         } else {

@@ -133,6 +133,10 @@ enum cc compare(struct lower *l, enum ir_op op, ref a, ref b);
 /* Where a value is in memory, if it is in no register and not needed again: an operand that costs no register. */
 bool memory_operand(struct lower *l, ref r, struct mem *m);
 
+/* lower_count.c: add one to that word (NULL: full); and the jumps that a profile's manager has to see, true if i is one */
+void count_one(struct lower *l, uint64_t *count);
+bool lower_counted(struct lower *l, const struct ir_ins *i);
+
 /* lower_fma.c */
 void fma_new(struct lower *l, unsigned fmt, int a, int b); /* l->i is one; its factors stay in these registers */
 void fma_before(struct lower *l, const struct ir_ins *i);

@@ -14,6 +14,7 @@
  * Threads: everything but jit_find() and jit_translation_at() holds jit->lock.
  */
 #include "engine/keep.h"
+#include "engine/profile.h"
 #include "engine/record.h"
 
 #include "base/check.h"
@@ -258,6 +259,14 @@ jit_init(struct engine *en, struct err *e)
     j->data_end = j->data + DATA_BYTES / sizeof *j->data;
     j->n_exits = FIRST_EXIT;
     j->exits[JX_ECALL] = (struct jexit){.kind = JX_ECALL};
+    if (tune->show & ENGINE_PROFILE) {
+        j->profile = profile_new();
+        if (j->profile == NULL) {
+            return err_set(e, -ENOMEM, "make a profile");
+        }
+        j->hot1 = 0;
+        j->opts |= IROPT_PLACE;
+    }
     keep_init(en);
     return 0;
 }
@@ -271,6 +280,8 @@ jit_fini(struct engine *en)
     }
     keep_fini(en);
     jit_shadows_free(en);
+    profile_free(j->profile);
+    j->profile = NULL;
     if (j->code != NULL && j->write != NULL && j->entries != NULL && j->tables != NULL) {
         jit_flush(en);
         munmap(j->code, j->size + DATA_BYTES);
@@ -294,6 +305,9 @@ void
 jit_flush(struct engine *en)
 {
     struct jit *j = en->jit;
+    if (j->profile != NULL) {
+        profile_flush(j);
+    }
     for (struct translation *t = j->all, *next; t != NULL; t = next) {
         next = t->next;
         j->entries[t->pc / 2] = 0;

@@ -56,6 +56,7 @@ struct hart {
     uint32_t interpret;      /* the next instruction is the interpreter's: in translated code it faulted */
     uint64_t jit_nan[2];     /* canonical: single, double */
     const uint8_t *jit_flags_of; /* by the low six bits of MXCSR */
+    void *profile;           /* profile.h: where this hart is in the tree of calls; or NULL */
     uint64_t jit_scratch;
     uint64_t jit_spill[24];
 };

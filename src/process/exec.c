@@ -15,6 +15,7 @@
 #include "base/check.h"
 #include "process/fakeroot.h"
 #include "process/procfs.h"
+#include "process/prof.h"
 #include "process/symbols.h"
 #include "process/syscall.h"
 #include "process/vdso.h"
@@ -286,11 +287,12 @@ reexec(struct task *t, struct exec_work *w, char *name, char **envp)
     }
     uint64_t as, data;
     map_get_limits(t->proc->map, &as, &data);
-    snprintf(w->numbers, sizeof w->numbers, "%d %d %d %d %d %d %llx %llx %llx %llx %llx %llx %llx %x %x %x %x %x", w->found.fd, o->log_fd, o->self_fd, o->cache_fd,
+    snprintf(w->numbers, sizeof w->numbers, "%d %d %d %d %d %d %llx %llx %llx %llx %llx %llx %llx %x %x %x %x %x %x %d %d", w->found.fd, o->log_fd, o->self_fd, o->cache_fd,
              (int)o->engine, o->strace | o->verbose << 1 | o->dump_state << 2 | o->host_root << 4 | o->stats << 5, (unsigned long long)o->exts,
              (unsigned long long)o->guest_base, (unsigned long long)as, (unsigned long long)data,
              (unsigned long long)t->proc->nofile, (unsigned long long)t->proc->nofile_max,
-             (unsigned long long)o->tuning.code_cache, o->tuning.hot1, o->tuning.hot2, o->tuning.opts_off, o->tuning.host_cpu, o->tuning.show);
+             (unsigned long long)o->tuning.code_cache, o->tuning.hot1, o->tuning.hot2, o->tuning.opts_off, o->tuning.host_cpu, o->tuning.show,
+             o->prof_top, o->prof_svg_fd, o->prof_json_fd);
     char *own[EXEC_ARGS] = {(char[]){EXEC_MAGIC}, w->numbers, (char *)(uintptr_t)o->uname_release,
                             (char *)(uintptr_t)(o->sysroot != NULL ? o->sysroot : ""), w->found.exe, name, w->vfs};
     memcpy(w->vector, own, sizeof own);
@@ -298,12 +300,16 @@ reexec(struct task *t, struct exec_work *w, char *name, char **envp)
     keep_fd(o->log_fd, true);
     keep_fd(o->self_fd, true);
     keep_fd(o->cache_fd, true);
+    keep_fd(o->prof_svg_fd, true);
+    keep_fd(o->prof_json_fd, true);
     engine_cache_save(t->proc->engine);
     int64_t r = host_syscall_restartable(t, SYS_execveat, o->self_fd, "", w->vector, envp, AT_EMPTY_PATH);
     keep_fd(w->found.fd, false);
     keep_fd(o->log_fd, false);
     keep_fd(o->self_fd, false);
     keep_fd(o->cache_fd, false);
+    keep_fd(o->prof_svg_fd, false);
+    keep_fd(o->prof_json_fd, false);
     vfs_save_undo(vfs);
     return r;
 }
@@ -347,6 +353,7 @@ execveat_with(struct task *t, struct exec_work *w, int dirfd, gva_t argv, gva_t 
         exec_limits(&limits);
     }
     if (n >= 0) {
+        prof_report(t);
         signals_before_execve(t);
         n = f->native ? host_syscall_restartable(t, SYS_execveat, dirfd, w->path, vec + EXEC_ARGS, vec + env, flags)
                       : reexec(t, w, name, vec + env);
@@ -477,7 +484,7 @@ exec_begin(struct task *t, const struct exec_start *s, struct err *e)
     cfg.tuning.show_fd = p->opt->log_fd;
     cfg.cache.fd = p->opt->secure ? 0 : p->opt->cache_fd + 1;
     cfg.cache.exts = p->opt->exts;
-    if (p->opt->tuning.show & ENGINE_PERF) {
+    if (p->opt->tuning.show & (ENGINE_PERF | ENGINE_PROFILE)) {
         cfg.symbol_arg = symbols_new(cfg.guest_base); /* kept to the end: the engine is, too */
         cfg.symbol = cfg.symbol_arg != NULL ? symbols_name : NULL;
     }
@@ -517,9 +524,10 @@ exec_resume(int argc, char **argv, char **envp)
     struct exec_start s = {.argv = argv + EXEC_ARGS, .envp = envp};
     int bits = 0, engine = 0;
     unsigned long long exts, base, as, data, nofile, nofile_max, cache;
-    if (argc <= EXEC_ARGS || sscanf(argv[1], "%d %d %d %d %d %d %llx %llx %llx %llx %llx %llx %llx %x %x %x %x %x", &s.fd, &opt.log_fd, &opt.self_fd,
+    if (argc <= EXEC_ARGS || sscanf(argv[1], "%d %d %d %d %d %d %llx %llx %llx %llx %llx %llx %llx %x %x %x %x %x %x %d %d", &s.fd, &opt.log_fd, &opt.self_fd,
                                    &opt.cache_fd, &engine, &bits, &exts, &base, &as, &data, &nofile, &nofile_max, &cache,
-                                   &opt.tuning.hot1, &opt.tuning.hot2, &opt.tuning.opts_off, &opt.tuning.host_cpu, &opt.tuning.show) != 18) {
+                                   &opt.tuning.hot1, &opt.tuning.hot2, &opt.tuning.opts_off, &opt.tuning.host_cpu, &opt.tuning.show,
+                                   &opt.prof_top, &opt.prof_svg_fd, &opt.prof_json_fd) != 21) {
         return NULL;
     }
     opt.engine = (enum engine_kind)engine;
@@ -542,6 +550,8 @@ exec_resume(int argc, char **argv, char **envp)
     keep_fd(opt.log_fd, false);
     keep_fd(opt.self_fd, false);
     keep_fd(opt.cache_fd, false);
+    keep_fd(opt.prof_svg_fd, false);
+    keep_fd(opt.prof_json_fd, false);
     struct vfs *vfs;
     int r = vfs_load(&vfs, argv[6], &e);
     struct task *t = NULL;

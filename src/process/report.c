@@ -7,7 +7,7 @@
  */
 #include "process/report.h"
 
-#include "process/task.h"
+#include "process/prof.h"
 
 #include "base/check.h"
 #include "base/fields.h"
@@ -54,6 +54,7 @@ report_end(struct task *t)
     if (o->dump_state != 0) {
         report_state(t);
     }
+    prof_report(t);
     if (o->stats) {
         char text[1024];
         const size_t n = engine_stats(t->proc->engine, text, sizeof text);

@@ -9,7 +9,7 @@ struct task;
 /* A CHECK that fails, and a fault of the monitor's own, say what the guest was doing. Once, at start. */
 void report_init(void);
 
-/* At the end: --dump-state, the hart from its field table; --stats. */
+/* At the end: --dump-state, the hart from its field table; --stats; doppel prof. */
 void report_end(struct task *t);
 
 #endif

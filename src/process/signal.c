@@ -209,11 +209,32 @@ signal_held_take(struct task *t, int sig, siginfo_t *info)
     return true;
 }
 
+static bool
+ignored_by_default(int sig)
+{
+    return (SIG_BIT(sig) &
+            (SIG_BIT(SIGCHLD) | SIG_BIT(SIGURG) | SIG_BIT(SIGWINCH) | SIG_BIT(SIGCONT))) != 0;
+}
+
+static bool
+stops_by_default(int sig)
+{
+    return (SIG_BIT(sig) & (SIG_BIT(SIGTSTP) | SIG_BIT(SIGTTIN) | SIG_BIT(SIGTTOU))) != 0;
+}
+
+/* Whoever is profiled makes his report before he dies of it, so it is taken as if there were a handler. */
+static bool
+is_reported(const struct task *t, int sig, const struct guest_sigaction *act)
+{
+    return act->handler == 0 && t != NULL && (t->proc->opt->tuning.show & ENGINE_PROFILE) && sig != SIGKILL && sig != SIGSTOP &&
+           sig != 32 && sig != 33 /* libc's */ && !ignored_by_default(sig) && !stops_by_default(sig);
+}
+
 void
 signal_install(int sig, const struct guest_sigaction *act)
 {
     bool sync = (SIG_BIT(sig) & SYNC_SIGNALS) != 0;
-    bool handled = act->handler > 1;
+    bool handled = act->handler > 1 || is_reported(current_task, sig, act);
     struct host_sigaction h = {.flags = SA_RESTORER | (act->flags & (SA_NOCLDSTOP | SA_NOCLDWAIT)),
                                .restorer = host_restorer};
     if (sync) {
@@ -297,6 +318,11 @@ signals_init(struct process *p, struct task *first)
             signal_install(s, &p->sighand.actions[s]);
         }
     }
+    for (int s = 1; s <= GUEST_NSIG && (p->opt->tuning.show & ENGINE_PROFILE); s++) {
+        if (is_reported(first, s, signal_action(&p->sighand, s))) {
+            signal_install(s, &p->sighand.actions[s]);
+        }
+    }
     first->leader = true;
     first->sighand = &p->sighand;
     first->altstack.flags = SS_DISABLE;
@@ -340,19 +366,6 @@ HOT void
 signal_release(const sigset64 *old)
 {
     host_mask(SIG_SETMASK, old, NULL);
-}
-
-static bool
-ignored_by_default(int sig)
-{
-    return (SIG_BIT(sig) &
-            (SIG_BIT(SIGCHLD) | SIG_BIT(SIGURG) | SIG_BIT(SIGWINCH) | SIG_BIT(SIGCONT))) != 0;
-}
-
-static bool
-stops_by_default(int sig)
-{
-    return (SIG_BIT(sig) & (SIG_BIT(SIGTSTP) | SIG_BIT(SIGTTIN) | SIG_BIT(SIGTTOU))) != 0;
 }
 
 _Noreturn void

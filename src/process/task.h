@@ -71,6 +71,8 @@ struct run_options {
     const char *uname_release; /* what uname shows; never NULL */
     int log_fd;           /* where --strace and --verbose write: the stderr of the start, among the monitor's descriptors */
     int cache_fd;         /* the folder of kept translations, one of the monitor's descriptors; or -1 */
+    int prof_svg_fd, prof_json_fd; /* doppel prof: where its report goes, among the monitor's descriptors; or -1 */
+    unsigned prof_top;    /* … and how many rows of each table */
     int self_fd;          /* doppel's own executable, O_PATH, for execve; or -1 */
 };
 
