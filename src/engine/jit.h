@@ -6,6 +6,7 @@
  *      front.c ir.c guest instructions to IR          lower.c lower_fp.c   IR to x86-64         fstate.c  NaNs and boxes, late
  *      record.c keep.c store.c   translations that outlive the process: their form, which and when, the files
  *      tcache.c     where translations are kept: code, slots, exits, the table of entries; chaining, forgetting, flushing
+ *      wishes.c     what children of fork would each interpret
  *
  * Between translations guest registers stand as std_map says, all others in memory (the standard convention):
  *
