@@ -396,6 +396,11 @@ region_grow(struct engine *en, struct hart *h, struct translation *head)
             if (c <= j->hot2 / COLD_FRACTION) {
                 continue;
             }
+            /* What has a region goes on there: once more in this one it would only take room in the host's caches. */
+            const struct translation *have = jit_find(j, pc);
+            if (have != NULL && have->tier == 2) {
+                continue;
+            }
             const unsigned n = r->n_blocks;
             if (append(en, h, r, pc, 256, true)) {
                 weight[n] = c;
