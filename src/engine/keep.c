@@ -78,8 +78,8 @@ keep_init(struct engine *en)
     const int how = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, dir = en->cfg.cache.fd - 1;
     struct store_config config;
     config_make(en, &config);
-    /* Who wants to see translations being made gets all of them made. */
-    if (dir < 0 || (en->jit->show & SHOW_TEXT) != 0 || !store_build_id(config.build) || store_is_ours(dir, NULL) != 0) {
+    /* Who wants to see translations being made gets all of them made; those that count are nobody else's. */
+    if (dir < 0 || (en->jit->show & SHOW_TEXT) != 0 || en->jit->profile != NULL || !store_build_id(config.build) || store_is_ours(dir, NULL) != 0) {
         return;
     }
     struct keep *k = mmap(NULL, sizeof *k, PROT_READ | PROT_WRITE, how, -1, 0);
