@@ -283,7 +283,11 @@ take_option(struct run *r, enum opt_id id, char *v)
     case OPT_run_dump:
         return parse_dump(r, v);
     case OPT_run_perf:
-        r->opt.tuning.show |= ENGINE_PERF;
+        if (v != NULL && strcmp(v, "map") != 0 && strcmp(v, "jitdump") != 0) {
+            return cli_error(CMD_run, "%s: map or jitdump: %s", r->option, v);
+        }
+        r->opt.tuning.show &= ~(uint32_t)(ENGINE_PERF | ENGINE_JITDUMP);
+        r->opt.tuning.show |= v != NULL && v[0] == 'j' ? ENGINE_JITDUMP : ENGINE_PERF;
         return 0;
     case OPT_run_stats:
         r->opt.stats = true;

@@ -65,9 +65,10 @@ struct engine_config {
 /* The bit of an optimisation, by its name in --opt: fold, cse, fuse, dse, regions, place, nan, box, flags, twice, fma; 0 if there is none such. */
 uint32_t engine_opt_by_name(const char *name, size_t len);
 
-/* The bit of what --dump names: blocks, kinds, ir, asm; 0 if there is none such. And that of --perf: /tmp/perf-PID.map. */
+/* The bit of what --dump names: blocks, kinds, ir, asm; 0 if there is none such. And those of --perf: /tmp/perf-PID.map, /tmp/jit-PID.dump. */
 uint32_t engine_show_by_name(const char *name, size_t len);
 #define ENGINE_PERF 16
+#define ENGINE_JITDUMP 64
 #define ENGINE_PROFILE 32 /* count: engine_profile_get() */
 
 /*

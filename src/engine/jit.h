@@ -178,7 +178,10 @@ struct jit {
     unsigned opts, hot1, hot2; /* --opt, thresholds */
     unsigned show;             /* SHOW_*: --dump, --perf */
     int perf_fd;
-    pid_t perf_pid;            /* whose map perf_fd is; 0: none yet */
+    pid_t perf_pid;            /* whose file perf_fd is; 0: none yet; PERF_FORKED: the maker's */
+#define PERF_FORKED (-1)
+    void *perf_mark;           /* own: a mapping of it, that perf sees; or NULL */
+    uint64_t perf_index;       /* records in it */
     uint8_t flags_of[64];      /* fflags by the low six bits of MXCSR */
     bool bmi1, bmi2, avx, fma, lzcnt, popcnt, sse41;
     /* trampolines */
@@ -238,13 +241,15 @@ void jit_kick(struct engine *en);
 void jit_shadows_free(struct engine *en);
 
 /* show.c. Holding the lock. */
-enum { SHOW_BLOCKS = 1, SHOW_KINDS = 2, SHOW_IR = 4, SHOW_ASM = 8, SHOW_PERF = 16, SHOW_TEXT = 15 };
+enum { SHOW_BLOCKS = 1, SHOW_KINDS = 2, SHOW_IR = 4, SHOW_ASM = 8, SHOW_PERF = 16, SHOW_JITDUMP = 64, SHOW_TEXT = 15 };
 #define SHOW_EXITS 0xffff /* in place of a guest instruction: what is behind them */
 void show_region(const struct engine *en, const struct region *r);                   /* before it is lowered */
 void show_ir(const struct engine *en, const struct region *r, const struct ir *ir);  /* before an extended block is */
 void show_mark(unsigned gi, uint32_t off);                                           /* the code of a guest instruction begins */
 void show_asm(const struct engine *en, const struct region *r, const struct translation *t);
-void show_perf(const struct engine *en, const struct translation *t);
+
+/* perf.c. Holding the lock: there is one more. */
+void perf_translation(const struct engine *en, const struct translation *t);
 
 /* fstate.c. fstate_block() for the IR of each block of a region, then fstate_flow() finds rblock.v and .live. */
 void fstate_block(const struct ir *ir, unsigned block);

@@ -1,5 +1,5 @@
 /*
- * show.c - translations as text: --dump=blocks,kinds,ir,asm, and the map that perf reads
+ * show.c - translations as text: --dump=blocks,kinds,ir,asm
  *
  *      blocks  where each block of a translation comes from, with the guest's instructions
  *      kinds   of each of these, and of the one that ended a block, whether it is inline or a call-out to the interpreter
@@ -10,10 +10,6 @@
  */
 #include "engine/lower.h"
 
-#include "base/err.h"
-
-#include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -176,46 +172,5 @@ show_asm(const struct engine *en, const struct region *r, const struct translati
             guest_line(en, r, marks.at[k].gi, "");
         }
         bytes(en, t, marks.at[k].off, k + 1 < marks.n ? marks.at[k + 1].off : t->size);
-    }
-}
-
-/* /tmp/perf-PID.map, which is where perf looks. Each process has its own: a child of fork writes down what it inherited too. */
-static void
-perf_line(const struct engine *en, const struct translation *t)
-{
-    char name[256], text[320];
-    if (en->cfg.symbol == NULL || en->cfg.symbol(en->cfg.symbol_arg, t->pc, name, sizeof name) == 0) {
-        snprintf(name, sizeof name, "%llx", (unsigned long long)t->pc);
-    }
-    const int n = snprintf(text, sizeof text, "%llx %x %s [tier %u]\n", (unsigned long long)(uintptr_t)t->code, t->size, name, t->tier);
-    if (write(en->jit->perf_fd, text, (size_t)n) < 0) {
-        en->jit->show &= ~(unsigned)SHOW_PERF;
-    }
-}
-
-void
-show_perf(const struct engine *en, const struct translation *t)
-{
-    struct jit *j = en->jit;
-    const pid_t me = getpid();
-    if (j->perf_pid == me) {
-        perf_line(en, t);
-        return;
-    }
-    char path[64];
-    snprintf(path, sizeof path, "/tmp/perf-%d.map", (int)me);
-    if (j->perf_pid != 0) {
-        close(j->perf_fd);
-    }
-    const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0644);
-    j->perf_fd = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, en->cfg.tuning.show_fd + 1) : -1;
-    close(fd);
-    j->perf_pid = me;
-    if (j->perf_fd < 0) {
-        j->show &= ~(unsigned)SHOW_PERF;
-        return;
-    }
-    for (uint32_t k = 0; k < j->n_by_addr; k++) {
-        perf_line(en, j->by_addr[k]);
     }
 }

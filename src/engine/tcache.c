@@ -503,8 +503,8 @@ jit_publish(struct engine *en, const struct translation *made, const struct x64 
     __atomic_store_n(&j->starts[(t->code - j->code) / TRANSLATION_ALIGN], j->n_by_addr, __ATOMIC_RELAXED);
     __atomic_store_n(&j->n_by_addr, j->n_by_addr + 1, __ATOMIC_RELEASE);
     __atomic_store_n(&j->entries[t->pc / 2], (uint32_t)(t->code - j->code), __ATOMIC_RELEASE);
-    if (j->show & SHOW_PERF) {
-        show_perf(en, t);
+    if (j->show & (SHOW_PERF | SHOW_JITDUMP)) {
+        perf_translation(en, t);
     }
     return t;
 }
@@ -642,5 +642,6 @@ jit_forget(struct engine *en, uint64_t start, uint64_t end, bool if_changed)
 HOT void
 jit_after_fork(struct engine *en)
 {
+    en->jit->perf_pid = en->jit->perf_pid != 0 ? PERF_FORKED : 0;
     en->jit->inherited = true;
 }

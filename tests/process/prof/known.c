@@ -3,7 +3,7 @@
  *
  *      known            the functions below, once each
  *      known threads    4 threads, 1000 calls of leaf each
- *      known fork       5 calls of leaf; the child makes 7 and is waited for
+ *      known fork       5 calls of leaf; the child, whose number it prints, makes 7
  *      known vfork      the child executes "known exec2"
  *      known exec       5 calls of leaf, then "known exec2": 9 calls
  *      known signals    20 calls of step_on, at whose second instruction a fault is handled
@@ -14,6 +14,7 @@
  */
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -80,10 +81,12 @@ main(int argc, char **argv)
         }
     } else if (strcmp(what, "fork") == 0) {
         through(leaf, 5);
-        if (fork() == 0) {
+        const pid_t child = fork();
+        if (child == 0) {
             through(leaf, 7);
             _exit(0);
         }
+        printf("%d\n", (int)child);
         wait(NULL);
     } else if (strcmp(what, "vfork") == 0) {
         if (vfork() == 0) {
