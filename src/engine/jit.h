@@ -3,7 +3,7 @@
  *
  *      adaptive.c   the emulation manager: finds, interprets, counts, asks for translations, follows exits
  *      region.c     which blocks make a unit of translation, and which host register holds which guest register in it
- *      front.c ir.c guest instructions to IR          lower.c lower_fp.c   IR to x86-64         fstate.c  NaNs and boxes, late
+ *      front.c ir.c guest instructions to IR          lower*.c   IR to x86-64          fstate.c   NaNs and boxes, late
  *      record.c keep.c store.c   translations that outlive the process: their form, which and when, the files
  *      tcache.c     where translations are kept: code, slots, exits, the table of entries; chaining, forgetting, flushing
  *      wishes.c     what children of fork would each interpret

@@ -1,5 +1,5 @@
 /*
- * lower.h - from IR to x86-64: what lower.c and lower_fp.c share
+ * lower.h - from IR to x86-64: what lower.c, lower_plan.c, lower_int.c, lower_fp.c, lower_fma.c and lower_regs.c share
  *
  * One pass over an extended block. Where values are: `reg[r]` is what host register r holds, `home` what the memory of a guest
  * register holds, `spill` what a spill slot holds; a value may be at several places, and a constant is nowhere until it has to be.
