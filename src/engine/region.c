@@ -365,6 +365,17 @@ assign(struct engine *en, struct region *r, const uint64_t *pcs, const uint32_t 
     }
 }
 
+static bool
+has_f_homes(const struct regmap *map)
+{
+    for (unsigned g = 0; g < 32; g++) {
+        if (map->f[g] != NO_REG) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool
 region_grow(struct engine *en, struct hart *h, struct translation *head)
 {
@@ -396,9 +407,12 @@ region_grow(struct engine *en, struct hart *h, struct translation *head)
             if (c <= j->hot2 / COLD_FRACTION) {
                 continue;
             }
-            /* What has a region goes on there: once more in this one it would only take room in the host's caches. */
+            /*
+             * What has a region goes on there: once more in this one it would only take room in the host's caches. Not so if it has
+             * f registers in homes: the way there makes them exact, writes them and reads them again.
+             */
             const struct translation *have = jit_find(j, pc);
-            if (have != NULL && have->tier == 2) {
+            if (have != NULL && have->tier == 2 && !has_f_homes(have->map)) {
                 continue;
             }
             const unsigned n = r->n_blocks;
