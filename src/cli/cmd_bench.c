@@ -1,5 +1,5 @@
 /*
- * cmd_bench.c - doppel bench interp: that the four interpreters are four, counted
+ * cmd_bench.c - doppel bench interp: that the four interpreters are four, counted; bench_crossover.c has the other measurement
  *
  * A small guest loop runs under each engine with the host's trap flag set, so that every host instruction raises
  * SIGTRAP and is looked at. The figures are exact and need neither performance counters nor ptrace, which virtual
@@ -10,6 +10,7 @@
  * Threads: one.
  */
 #include "cli/cli.h"
+#include "cli/bench.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -25,13 +26,13 @@
 #include "engine/engine.h"
 
 enum { SHORT = 1, LONG = 6, SITES_MAX = 256 };
-enum { CODE = 0x10000000, DATA = 0x10001000, DATA_BYTES = 4096, STACK = DATA + 2048 };
+enum { CODE = BENCH_CODE, DATA = BENCH_DATA, DATA_BYTES = 4096, STACK = DATA + 2048 };
 
 /*
  * What compiled code is made of, in about its proportions (docs/performance.md): loads and stores through several bases,
  * arithmetic of two and of four bytes, branches taken and not, a call, double precision.
  */
-static const uint16_t guest_code[] = {
+const uint16_t bench_code[BENCH_CODE_HALVES] = {
     0x4314,         /* loop: lw a3,0(a4) */
     0x0711,         /* addi a4,a4,4 */
     0x9636,         /* add a2,a2,a3 */
@@ -109,11 +110,6 @@ on_trap(int sig, siginfo_t *info, void *context)
     classify((const uint8_t *)(uintptr_t)uc->uc_mcontext.gregs[REG_RIP], &counted);
 }
 
-/* Below the red zone, where the compiler may keep something. */
-#define TRAP_FLAG(op, mask)                                                                            \
-    __asm__ volatile("lea -128(%%rsp), %%rsp; pushfq; " op " $" mask ", (%%rsp); popfq; lea 128(%%rsp), %%rsp" \
-                     ::: "memory", "cc")
-
 /* Run the loop. Returns false if it did not end as it should; h is left as the guest left it. */
 static bool
 rounds_run(struct engine *en, struct hart *h, unsigned rounds, bool counting)
@@ -168,7 +164,7 @@ engines_count(void)
 {
     uint64_t guest = 0, instret = 0, expect[2] = {0}, got[2];
     unsigned insns = 0;
-    for (unsigned k = 0; k < ARRAY_LEN(guest_code); k += insn_len(guest_code[k]) / 2) {
+    for (unsigned k = 0; k < ARRAY_LEN(bench_code); k += insn_len(bench_code[k]) / 2) {
         insns++;
     }
     for (unsigned e = 0; e < ENGINES; e++) {
@@ -191,7 +187,7 @@ engines_count(void)
         const double n = (double)guest;
         printf("%-12s %18.2f %16.2f %12u %10.2f %15.1f\n", engine_kind_name(kind), (double)c.host / n,
                (double)c.jumps / n, c.sites, (double)c.returns / n,
-               (double)(engine_slot_scale(kind) * sizeof guest_code) / insns);
+               (double)(engine_slot_scale(kind) * sizeof bench_code) / insns);
     }
     return 0;
 }
@@ -205,7 +201,7 @@ bench_interp(void)
     if (at == MAP_FAILED) {
         return cli_error(CMD_bench, "map guest memory: %s", strerror(errno));
     }
-    memcpy(at, guest_code, sizeof guest_code);
+    memcpy(at, bench_code, sizeof bench_code);
     sigaction(SIGTRAP, &trap, &old);
     int r = engines_count();
     sigaction(SIGTRAP, &old, NULL);
@@ -220,8 +216,9 @@ cmd_bench(int argc, char **argv)
     if (opts_next(&o) != OPTS_END) {
         return EXIT_DOPPEL;
     }
-    if (o.next + 1 != argc || strcmp(argv[o.next], "interp") != 0) {
-        return cli_error(CMD_bench, "say what to measure: interp");
+    const char *what = o.next + 1 == argc ? argv[o.next] : "";
+    if (strcmp(what, "interp") != 0 && strcmp(what, "crossover") != 0) {
+        return cli_error(CMD_bench, "say what to measure: interp or crossover");
     }
-    return bench_interp();
+    return what[0] == 'i' ? bench_interp() : bench_crossover();
 }
