@@ -57,17 +57,15 @@ store_open(const char *path, bool make, struct err *e)
     }
     int dir = open(p, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0 && errno == ENOENT && make) {
-        for (char *s = strchr(p + 1, '/');; s = strchr(s + 1, '/')) {
-            if (s != NULL) {
-                *s = '\0';
-            }
-            if (mkdir(p, 0700) != 0 && errno != EEXIST) {
-                return err_set(e, -errno, "%s", p);
-            }
-            if (s == NULL) {
-                break;
-            }
-            *s = '/';
+        /* With the folder that it is in, as ~/.cache; no more: a HOME that is not there is not meant to be. */
+        char *const last = strrchr(p + 1, '/');
+        if (last != NULL) {
+            *last = '\0';
+            (void)!mkdir(p, 0700);
+            *last = '/';
+        }
+        if (mkdir(p, 0700) != 0 && errno != EEXIST) {
+            return err_set(e, -errno, "%s", p);
         }
         dir = open(p, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     }
