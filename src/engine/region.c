@@ -170,13 +170,17 @@ is_call(const struct region *r, const struct rblock *b)
     return i->op == OP_ecall || ((i->op == OP_jal || i->op == OP_jalr) && (i->rd == 1 || i->rd == 5));
 }
 
-/* From block k to those that it goes to, as far as they are in the region: their numbers, or -1. */
+/* Sets `succ` and `calls`, which count the blocks as they stand. */
 static void
-successors(const struct region *r, unsigned k, int to[2])
+find_successors(struct region *r)
 {
-    const struct edges e = edges_of(r, &r->blocks[k]);
-    to[0] = e.behind != 0 ? index_of(r, e.behind) : -1;
-    to[1] = e.taken != 0 ? index_of(r, e.taken) : -1;
+    for (unsigned k = 0; k < r->n_blocks; k++) {
+        struct rblock *const b = &r->blocks[k];
+        const struct edges e = edges_of(r, b);
+        b->succ[0] = (int16_t)(e.behind != 0 ? index_of(r, e.behind) : -1);
+        b->succ[1] = (int16_t)(e.taken != 0 ? index_of(r, e.taken) : -1);
+        b->calls = is_call(r, b);
+    }
 }
 
 /*
@@ -186,12 +190,8 @@ successors(const struct region *r, unsigned k, int to[2])
 static void
 loop_depths(struct region *r, uint8_t *depth)
 {
-    int next[REGION_BLOCKS][2];
     uint8_t state[REGION_BLOCKS] = {0}, tried[REGION_BLOCKS] = {0}; /* 1: on the path, 2: done */
     uint8_t path[REGION_BLOCKS], back[REGION_BLOCKS][2] = {{0}};
-    for (unsigned k = 0; k < r->n_blocks; k++) {
-        successors(r, k, next[k]);
-    }
     unsigned n = 0;
     path[n++] = 0;
     state[0] = 1;
@@ -203,7 +203,7 @@ loop_depths(struct region *r, uint8_t *depth)
             continue;
         }
         const unsigned s = tried[k]++;
-        const int to = next[k][s];
+        const int to = r->blocks[k].succ[s];
         if (to >= 0 && state[to] == 0) {
             state[to] = 1;
             path[n++] = (uint8_t)to;
@@ -216,7 +216,7 @@ loop_depths(struct region *r, uint8_t *depth)
         bool in[REGION_BLOCKS] = {false}, any = false;
         for (unsigned k = 0; k < r->n_blocks; k++) {
             for (unsigned s = 0; s < 2; s++) {
-                if (back[k][s] && next[k][s] == (int)head) {
+                if (back[k][s] && r->blocks[k].succ[s] == (int)head) {
                     in[k] = any = true;
                 }
             }
@@ -226,7 +226,7 @@ loop_depths(struct region *r, uint8_t *depth)
             grown = false;
             for (unsigned k = 0; k < r->n_blocks; k++) {
                 for (unsigned s = 0; s < 2 && !in[k]; s++) {
-                    const int to = next[k][s];
+                    const int to = r->blocks[k].succ[s];
                     if (to >= 0 && to != (int)head && in[to]) {
                         in[k] = grown = true;
                     }
@@ -248,8 +248,7 @@ lay_out(struct region *r, const uint32_t *weight)
     unsigned n = 0;
     for (int at = 0; at >= 0;) {
         struct rblock b = r->blocks[at];
-        const struct edges e = edges_of(r, &b);
-        const int behind = e.behind != 0 ? index_of(r, e.behind) : -1, taken = e.taken != 0 ? index_of(r, e.taken) : -1;
+        const int behind = b.succ[0], taken = b.succ[1];
         done[at] = true;
         int next = -1;
         if (behind >= 0 && !done[behind]) {
@@ -258,7 +257,7 @@ lay_out(struct region *r, const uint32_t *weight)
         if (taken >= 0 && !done[taken] && (next < 0 || weight[taken] > weight[next])) {
             next = taken;
         }
-        b.taken = next >= 0 && next == taken && e.behind != 0 && next != behind;
+        b.taken = next >= 0 && next == taken && is_branch(&r->insns[b.first + b.count - 1]) && next != behind;
         placed[n++] = b;
         if (next < 0) {
             for (unsigned k = 0; k < r->n_blocks; k++) {
@@ -273,20 +272,13 @@ lay_out(struct region *r, const uint32_t *weight)
     for (unsigned k = 0; k < n; k++) {
         r->blocks[k].label = k == 0;
     }
+    find_successors(r);
     for (unsigned k = 0; k < n; k++) {
-        struct rblock *b = &r->blocks[k];
-        const struct edges e = edges_of(r, b);
-        b->calls = is_call(r, b);
+        const struct rblock *b = &r->blocks[k];
         for (unsigned s = 0; s < 2; s++) {
-            const uint64_t pc = s == 0 ? e.behind : e.taken;
-            const int to = pc != 0 ? index_of(r, pc) : -1;
-            b->succ[s] = (int16_t)to;
-            if (to < 0) {
-                continue;
-            }
-            const bool falls = (unsigned)to == k + 1 && !b->calls &&
-                               (b->taken ? pc == e.taken && pc != e.behind : pc == e.behind && pc != e.taken);
-            if (!falls) {
+            const int to = b->succ[s];
+            const bool falls = to == (int)k + 1 && !b->calls && b->taken == s && b->succ[0] != b->succ[1];
+            if (to >= 0 && !falls) {
                 r->blocks[to].label = true;
             }
         }
@@ -308,7 +300,7 @@ assign(struct engine *en, struct region *r, const uint64_t *pcs, const uint32_t 
                 w = weights[q];
             }
         }
-        if (is_call(r, b)) {
+        if (b->calls) {
             crossings += w;
         }
         ir_reset(ir);
@@ -426,6 +418,7 @@ region_grow(struct engine *en, struct hart *h, struct translation *head)
     }
     const unsigned n = r->n_blocks;
     uint8_t depth[REGION_BLOCKS];
+    find_successors(r);
     loop_depths(r, depth);
     const uint32_t entries = depth[0] != 0 ? weight[0] / LOOP_TURNS + 1 : weight[0];
     for (unsigned k = 0; k < n; k++) {
