@@ -429,13 +429,10 @@ lower_stub(struct lower *l, const struct stub *s)
     case STUB_EDGE:
         go(l, s->pc, s->fs);
         break;
-    case STUB_WILD: {
-        struct fault_point p = l->wilds[s->pc];
-        p.off = (uint32_t)(x_here(x) - l->start);
-        fault_at(l, p);
+    case STUB_WILD:
+        fault_for(l, s->pc, &s->fs);
         x_b(x, 0xf4); /* hlt: the host does not let us */
         break;
-    }
     case STUB_RETURN:
         x_mov(x, RAX, s->arg);
         x_ri(x, X_I_AND, true, RAX, -2);
@@ -670,7 +667,7 @@ jit_lower(struct engine *en, struct region *r)
     l->ir = j->ir;
     l->full = false;
     l->fs = (struct fstate){0};
-    l->n_fix = l->n_stubs = l->n_wilds = l->n_faults = l->n_tests = l->n_fma = 0;
+    l->n_fix = l->n_stubs = l->n_faults = l->n_tests = l->n_fma = 0;
     l->map = r->tier == 1 ? &std_map : &r->map;
     const uint64_t moved = elsewhere(j, r);
     region_move(r, moved);

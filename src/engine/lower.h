@@ -23,7 +23,7 @@ enum stub_kind {
     STUB_CHAIN,  /* go on at pc */
     STUB_UNCHAINED, /* where a call that is chained to nothing leads: exit number pc */
     STUB_EXIT,   /* leave for the manager */
-    STUB_WILD,   /* an address that is not the guest's: a fault of its own, number pc of wilds */
+    STUB_WILD,   /* an address that is not the guest's: a fault of its own */
     STUB_RETURN, /* the return address is another: host register arg holds it, or memory of x5 */
     STUB_INDIRECT, /* an indirect jump that the manager makes: target in rax, standard convention */
     STUB_NAN,    /* what is a NaN becomes the canonical one wherever it is, then back */
@@ -93,8 +93,7 @@ struct lower {
     struct fixup fix[FIXUPS];
     struct stub stubs[STUBS];
     struct fault_point faults[REGION_INSNS * 2];
-    struct fault_point wilds[STUBS]; /* for STUB_WILD */
-    unsigned n_fix, n_stubs, n_faults, n_wilds;
+    unsigned n_fix, n_stubs, n_faults;
     struct fma fma[FMAS]; /* not tested yet */
     unsigned n_fma, n_tests;
     uint32_t kept; /* the xmm registers of their factors */
@@ -123,8 +122,8 @@ void lower_set(struct lower *l, const struct ir_ins *i, bool fp);
 struct mem address(struct lower *l, ref base, int64_t disp); /* base is a register */
 struct mem operand_at(struct lower *l, ref base, int64_t disp); /* it need not be */
 uint64_t pc_here(const struct lower *l); /* of the guest instruction that is being lowered */
-void fault_at(struct lower *l, struct fault_point p); /* the host instruction at p.off may fault */
 void fault_here(struct lower *l); /* the next host instruction may fault */
+void fault_for(struct lower *l, uint64_t pc, const struct fstate *fs); /* the same, for another guest instruction */
 void bail(struct lower *l, uint8_t *from); /* a jump to here leaves for the interpreter, before this instruction */
 struct stub *stub_new(struct lower *l, enum stub_kind k, uint8_t *from);
 

@@ -3,34 +3,29 @@
  */
 #include "engine/lower.h"
 
-/* Somebody who finds a fault of the next host instruction in the table knows what was where. */
-static struct fault_point
-point_here(struct lower *l)
-{
-    l->full |= l->n_fma != 0;
-    return (struct fault_point){(uint32_t)(x_here(&l->x) - l->start), (int32_t)(pc_here(l) - l->r->pc),
-                                l->fs.nan & l->fs.dirty, l->fs.single & l->fs.dirty, l->fs.dirty};
-}
-
+/* The next host instruction may fault, and does it for the guest's at pc: who finds it in the table knows what was where. */
 void
-fault_at(struct lower *l, struct fault_point p)
+fault_for(struct lower *l, uint64_t pc, const struct fstate *fs)
 {
     if (l->n_faults == sizeof l->faults / sizeof l->faults[0]) {
         l->full = true;
         return;
     }
-    l->faults[l->n_faults++] = p;
+    l->faults[l->n_faults++] = (struct fault_point){(uint32_t)(x_here(&l->x) - l->start), (int32_t)(pc - l->r->pc),
+                                                    fs->nan & fs->dirty, fs->single & fs->dirty, fs->dirty};
 }
 
 void
 fault_here(struct lower *l)
 {
-    fault_at(l, point_here(l));
+    l->full |= l->n_fma != 0;
+    fault_for(l, pc_here(l), &l->fs);
 }
 
 /*
- * Without IROPT_TRUST no address beyond the guest's is used: doppel's own memory is there. One comparison for each value that is a base, and none
- * for what is less than 4 GiB away from such a one or displaced by as much: nothing is mapped that close to the guest's memory.
+ * Without IROPT_TRUST no address beyond the guest's is used: doppel's own memory is there. One comparison for each value that is a
+ * base, and none for what is less than 4 GiB away from such a one or displaced by as much: nothing is mapped that close to the
+ * guest's memory.
  */
 enum { WITHIN_ITSELF = 1, WITHIN_NEAR };
 
@@ -62,12 +57,8 @@ check_base(struct lower *l, ref base, int reg)
         return;
     }
     x_rm(&l->x, X_CMP, true, reg, M(RBP, HART(jit_top)));
-    if (l->n_wilds == STUBS) {
-        l->full = true;
-        return;
-    }
-    stub_new(l, STUB_WILD, x_jcc(&l->x, CC_AE))->pc = l->n_wilds;
-    l->wilds[l->n_wilds++] = point_here(l);
+    l->full |= l->n_fma != 0;
+    stub_new(l, STUB_WILD, x_jcc(&l->x, CC_AE))->pc = pc_here(l);
     l->within[base] = WITHIN_ITSELF;
 }
 
