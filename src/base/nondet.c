@@ -15,12 +15,24 @@ nondet_clock(int id, struct timespec *ts)
     return clock_gettime((clockid_t)id, ts) == 0 ? 0 : -errno;
 }
 
+static uint64_t
+clock_ns(clockid_t id)
+{
+    struct timespec ts;
+    CHECK(clock_gettime(id, &ts) == 0);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
 uint64_t
 nondet_mono_ns(void)
 {
-    struct timespec ts;
-    CHECK(clock_gettime(CLOCK_MONOTONIC, &ts) == 0);
-    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+    return clock_ns(CLOCK_MONOTONIC);
+}
+
+uint64_t
+nondet_wall_ns(void)
+{
+    return clock_ns(CLOCK_REALTIME);
 }
 
 void

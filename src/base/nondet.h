@@ -18,6 +18,9 @@ int nondet_clock(int id, struct timespec *ts);
 /* Nanoseconds of CLOCK_MONOTONIC. */
 uint64_t nondet_mono_ns(void);
 
+/* Nanoseconds since 1970. */
+uint64_t nondet_wall_ns(void);
+
 /* Fill buf with random bytes, as getrandom(2) does with flags 0. Never fails: aborts if the host has no entropy source. */
 void nondet_random(void *buf, size_t len);
 

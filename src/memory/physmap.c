@@ -22,7 +22,7 @@ physmap_init(struct physmap *pm)
 static int
 add(struct physmap *pm, const struct physmap_region *r, struct err *e)
 {
-    const uint64_t bad = (r->base | r->bytes) % PHYSMAP_PAGE;
+    const uint64_t bad = (r->base | r->bytes) % (r->kind == REGION_IO ? 8 : PHYSMAP_PAGE);
     if (bad != 0 || r->bytes == 0 || r->base >= PHYSMAP_TOP || r->bytes > PHYSMAP_TOP - r->base) {
         return err_set(e, -EINVAL, "%s at 0x%llx", r->name, (unsigned long long)r->base);
     }

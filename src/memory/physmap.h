@@ -69,7 +69,7 @@ void physmap_init(struct physmap *pm);
 void physmap_fini(struct physmap *pm);
 
 /*
- * Add a region: page-aligned, not empty, over nothing that is there already, below PHYSMAP_TOP. RAM may be added once, and is zero.
+ * Add a region: page-aligned (I/O: of whole 8 bytes), not empty, over nothing that is there already, below PHYSMAP_TOP. RAM may be added once, and is zero.
  * Return 0, or -errno with *e.
  */
 int physmap_add_ram(struct physmap *pm, gpa_t base, uint64_t bytes, struct err *e);
