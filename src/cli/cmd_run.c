@@ -519,6 +519,7 @@ start(struct run *r, int argc, char **argv)
     r->vfs.sysroot = r->opt.sysroot;
     r->opt.host_root = r->vfs.root == NULL;
     r->opt.cache_fd = open_cache(r);
+    r->vfs.fds_high = r->opt.tuning.show != 0; /* the engine opens files of its own */
     struct vfs *vfs;
     if (vfs_new(&vfs, &r->vfs, &e) != 0) {
         return cli_error(CMD_run, "%s", e.text);

@@ -184,6 +184,8 @@ void engine_code_file(struct engine *en, uint64_t start, uint64_t end, const str
 
 /* Put into the folder what has been translated of files, if that is worth it: before the process ends or becomes another program. */
 void engine_cache_save(struct engine *en);
+/* The folder's descriptor has another number now, if there is one. No hart of this process runs but the caller's. */
+void engine_cache_moved(struct engine *en, int fd);
 
 /* Forget what was decoded in [start, end): memory there has changed. Any alignment. Safe while other harts run. */
 void engine_code_invalidate(struct engine *en, uint64_t start, uint64_t end);

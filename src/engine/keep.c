@@ -107,6 +107,14 @@ keep_fini(struct engine *en)
     }
 }
 
+void
+engine_cache_moved(struct engine *en, int fd)
+{
+    if (en->jit != NULL && en->jit->keep != NULL) {
+        en->jit->keep->dir = fd;
+    }
+}
+
 const struct keep_stats *
 keep_stats(const struct jit *j)
 {

@@ -412,7 +412,7 @@ sys_execveat(struct task *t, const uint64_t a[6])
 /* ---- beginning ---- */
 
 struct task *
-process_new(const struct run_options *opt, struct vfs *vfs)
+process_new(struct run_options *opt, struct vfs *vfs)
 {
     static struct process the_process; /* a host process is one guest process */
     struct process *p = &the_process;
@@ -547,15 +547,17 @@ exec_resume(int argc, char **argv, char **envp)
     opt.sysroot = argv[3][0] ? argv[3] : NULL;
     s.exe = argv[4];
     s.execfn = argv[5];
-    keep_fd(opt.log_fd, false);
-    keep_fd(opt.self_fd, false);
-    keep_fd(opt.cache_fd, false);
-    keep_fd(opt.prof_svg_fd, false);
-    keep_fd(opt.prof_json_fd, false);
     struct vfs *vfs;
     int r = vfs_load(&vfs, argv[6], &e);
     struct task *t = NULL;
     if (r == 0) {
+        s.fd = vfs_fd_number(vfs, s.fd);
+        fds_renumber(&opt, vfs);
+        keep_fd(opt.log_fd, false);
+        keep_fd(opt.self_fd, false);
+        keep_fd(opt.cache_fd, false);
+        keep_fd(opt.prof_svg_fd, false);
+        keep_fd(opt.prof_json_fd, false);
         t = process_new(&opt, vfs);
         r = t == NULL ? err_set(&e, -ENOMEM, "start") : 0;
     }

@@ -46,7 +46,7 @@ void exec_say_native(struct task *t, const char *name);
 /*
  * The process and its first task, without a program yet; `vfs` may be set later. There is one of each in a host process.
  */
-struct task *process_new(const struct run_options *opt, struct vfs *vfs);
+struct task *process_new(struct run_options *opt, struct vfs *vfs);
 
 /* Everything that a new program starts from. */
 struct exec_start {

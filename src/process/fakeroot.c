@@ -65,6 +65,8 @@ vfs_vfork_begin(struct task *t, struct vfs_own *own)
     lock(t);
     own->ids = v->ids;
     own->root = v->root;
+    own->edge = v->edge;
+    own->far = v->far;
     own->root_dev = v->root_dev;
     own->root_ino = v->root_ino;
     memcpy(own->root_guest, v->root_guest, sizeof own->root_guest);
@@ -77,6 +79,11 @@ vfs_vfork_end(struct task *t, const struct vfs_own *own)
     struct vfs *v = vfs_of(t);
     lock(t);
     v->ids = own->ids;
+    if (v->edge != own->edge) { /* it has moved them in its table, not in ours */
+        v->edge = own->edge;
+        vfs_fd_renumber(v);
+    }
+    v->far = own->far;
     v->root = own->root;
     v->root_dev = own->root_dev;
     v->root_ino = own->root_ino;

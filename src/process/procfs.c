@@ -7,7 +7,7 @@
  * host on a walk: what they lead to may lie outside of the root. Files are written into a memfd at open; each open sees
  * the state of its moment.
  *
- * Other guest processes: exe is found through a descriptor that each keeps under the number vfs_fd_top() + OWN_FD_EXE;
+ * Other guest processes: exe is found through a descriptor that each keeps under the number vfs_fd_edge() + OWN_FD_EXE;
  * arguments and environment are the guest's because the kernel was told (procfs_publish.c).
  *
  * Threads: any. procfs_text.c has the contents.
@@ -156,6 +156,44 @@ is_guest(int pid)
            a.st_ino == b.st_ino;
 }
 
+static bool
+has_fd(int pid, int fd)
+{
+    char path[PROC_PATH_MAX];
+    snprintf(path, sizeof path, "/proc/%d/fd/%d", pid, fd);
+    return host_syscall(SYS_faccessat2, AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+int
+procfs_fd_edge(const struct vfs *v, int pid)
+{
+    if (pid == PROC_OWN) {
+        return v->edge;
+    }
+    /* One of ours is there in every guest process. The guest may have one at the lower number where ours are at the higher. */
+    const bool low = !has_fd(pid, v->top + OWN_FD_EXE) && has_fd(pid, VFS_FD_LOW + OWN_FD_EXE) && is_guest(pid);
+    return low && VFS_FD_LOW < v->top ? VFS_FD_LOW : v->top;
+}
+
+bool
+procfs_fd_is_hidden(const struct vfs *v, int pidfd, int fd)
+{
+    char path[PROC_PATH_MAX], text[1024];
+    int pid = 0;
+    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", pidfd);
+    int64_t f = host_syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+    int64_t n = f < 0 ? f : host_syscall(SYS_read, f, text, sizeof text - 1);
+    if (f >= 0) {
+        host_syscall(SYS_close, f);
+    }
+    text[n > 0 ? n : 0] = '\0';
+    const char *line = strstr(text, "\nPid:");
+    if (line == NULL || sscanf(line, "\nPid: %d", &pid) != 1 || pid <= 0) {
+        return false;
+    }
+    return fd >= procfs_fd_edge(v, pid == (int)host_syscall(SYS_getpid) ? PROC_OWN : pid);
+}
+
 enum proc_node
 procfs_classify(const struct vfs *v, int dirfd, const char *name, int *pid)
 {
@@ -167,7 +205,7 @@ procfs_classify(const struct vfs *v, int dirfd, const char *name, int *pid)
         return PROC_PLAIN;
     }
     if (*pid != 0 && number && (strcmp(where, "/fd") == 0 || strcmp(where, "/fdinfo") == 0)) {
-        if (atoi(name) >= v->top) {
+        if (atoi(name) >= procfs_fd_edge(v, *pid)) {
             return PROC_HIDDEN;
         }
         return strcmp(where, "/fd") == 0 ? PROC_FD : PROC_PLAIN;
@@ -222,9 +260,9 @@ static void
 exe_link(const struct vfs *v, int pid, char path[PROC_PATH_MAX])
 {
     if (pid == PROC_OWN) {
-        snprintf(path, PROC_PATH_MAX, "/proc/self/fd/%d", v->top + OWN_FD_EXE);
+        snprintf(path, PROC_PATH_MAX, "/proc/self/fd/%d", v->edge + OWN_FD_EXE);
     } else if (is_guest(pid)) {
-        snprintf(path, PROC_PATH_MAX, "/proc/%d/fd/%d", pid, v->top + OWN_FD_EXE);
+        snprintf(path, PROC_PATH_MAX, "/proc/%d/fd/%d", pid, procfs_fd_edge(v, pid) + OWN_FD_EXE);
     } else {
         snprintf(path, PROC_PATH_MAX, "/proc/%d/exe", pid);
     }
@@ -397,7 +435,8 @@ void
 procfs_set_exe(struct task *t, int fd)
 {
     struct vfs *v = vfs_of(t);
-    host_syscall(SYS_dup3, fd, v->top + OWN_FD_EXE, O_CLOEXEC);
+    host_syscall(SYS_dup3, fd, v->edge + OWN_FD_EXE, O_CLOEXEC);
+    v->own_end = v->own_end > v->edge ? v->own_end : v->edge + 1;
 }
 
 int64_t
@@ -423,13 +462,14 @@ procfs_hide_entries(const struct vfs *v, int fd, char *buf, int64_t n)
     if (!fds && !top) {
         return n;
     }
+    const int edge = fds ? procfs_fd_edge(v, pid) : 0;
     int64_t kept = 0;
     for (int64_t at = 0; at < n;) {
         struct entry *e = (struct entry *)(buf + at);
         uint16_t len = e->len;
         at += len;
         const int i = top ? find_node(e->name, 0) : -1;
-        if (fds ? !is_number(e->name) || atoi(e->name) < v->top : i < 0 || nodes[i].node != PROC_HIDDEN) {
+        if (fds ? !is_number(e->name) || atoi(e->name) < edge : i < 0 || nodes[i].node != PROC_HIDDEN) {
             memmove(buf + kept, e, len);
             kept += len;
         }

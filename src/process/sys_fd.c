@@ -1,8 +1,8 @@
 /*
  * sys_fd.c - system calls that make, copy and describe descriptors
  *
- * RLIMIT_NOFILE is enforced here, for the host's is the monitor's. The monitor's own descriptors have numbers from vfs_fd_top() up: the guest can neither name, close, overwrite nor
- * inherit them (vfs_fd_ok).
+ * RLIMIT_NOFILE is enforced here, for the host's is the monitor's. The guest can neither name, close, overwrite nor inherit the monitor's own
+ * descriptors (vfs_fd_ok); they make room for it (vfs_fd.c).
  */
 #include "process/syscall.h"
 #include "process/vfs.h"
@@ -33,10 +33,52 @@ fd_room(struct task *t)
     return lowest >= 0 && (uint64_t)lowest < fd_limit(t);
 }
 
+void
+fds_renumber(struct run_options *o, const struct vfs *v)
+{
+    o->log_fd = vfs_fd_number(v, o->log_fd);
+    o->self_fd = vfs_fd_number(v, o->self_fd);
+    o->cache_fd = vfs_fd_number(v, o->cache_fd);
+    o->prof_svg_fd = vfs_fd_number(v, o->prof_svg_fd);
+    o->prof_json_fd = vfs_fd_number(v, o->prof_json_fd);
+}
+
+void
+fds_moved(struct task *t)
+{
+    struct process *p = t->proc;
+    fds_renumber(p->opt, p->vfs);
+    engine_cache_moved(p->engine, p->opt->cache_fd);
+}
+
+int
+fds_apart(struct task *t)
+{
+    struct vfs *v = vfs_of(t);
+    if (vfs_fd_edge(v) == vfs_fd_top(v)) {
+        return 0;
+    }
+    const int r = vfs_fd_raise(v);
+    if (r == 0) {
+        fds_moved(t);
+    }
+    return r;
+}
+
+int
+fds_far(struct task *t)
+{
+    return vfs_fd_go_far(vfs_of(t)) ? fds_apart(t) : 0;
+}
+
 int64_t
 fd_made(struct task *t, int64_t r)
 {
     uint64_t limit = fd_limit(t);
+    if (r >= VFS_FD_NEAR && fds_far(t) != 0) {
+        host_syscall(SYS_close, r);
+        return -EMFILE;
+    }
     if (r < 0 || (uint64_t)r + 1 < limit) {
         return r;
     }
@@ -90,6 +132,9 @@ sys_dup3(struct task *t, const uint64_t a[6])
         bool same = (int)a[0] == (int)a[1] || (a[2] & ~(uint64_t)O_CLOEXEC) != 0; /* what is looked at first */
         return same ? -EINVAL : -EBADF;
     }
+    if ((uint32_t)a[1] >= VFS_FD_NEAR && fds_far(t) != 0) {
+        return -EMFILE;
+    }
     return fd_made(t, host_syscall_restartable(t, SYS_dup3, a[0], a[1], a[2]));
 }
 
@@ -103,12 +148,27 @@ sys_pipe2(struct task *t, const uint64_t a[6])
 int64_t
 sys_close_range(struct task *t, const uint64_t a[6])
 {
-    uint32_t first = (uint32_t)a[0], last = (uint32_t)a[1], top = (uint32_t)vfs_fd_top(vfs_of(t));
-    if (first > last || first < top) {
-        return host_syscall(SYS_close_range, first, last < top || first > last ? last : top - 1, a[2]);
+    uint32_t first = (uint32_t)a[0], last = (uint32_t)a[1], edge = (uint32_t)vfs_fd_edge(vfs_of(t));
+    if (first > last || first < edge) {
+        return host_syscall(SYS_close_range, first, last < edge || first > last ? last : edge - 1, a[2]);
     }
     /* Nothing of the guest's is there; the flags still count. */
     return (a[2] & ~(uint64_t)(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC)) != 0 ? -EINVAL : 0;
+}
+
+/* Numbers of another process's: ours are not there for anybody. */
+int64_t
+sys_pidfd_getfd(struct task *t, const uint64_t a[6])
+{
+    const struct vfs *v = vfs_of(t);
+    const int pidfd = (int)a[0], fd = (int)a[1];
+    if (!vfs_fd_ok(v, pidfd)) {
+        return -EBADF;
+    }
+    if (fd >= VFS_FD_NEAR && (a[2] & UINT32_MAX) == 0 && procfs_fd_is_hidden(v, pidfd, fd)) {
+        return -EBADF;
+    }
+    return host_syscall(SYS_pidfd_getfd, pidfd, fd, a[2]);
 }
 
 /* struct flock and f_owner_ex are the same on riscv64. */
@@ -126,6 +186,9 @@ sys_fcntl(struct task *t, const uint64_t a[6])
     case F_DUPFD_CLOEXEC:
         if ((uint32_t)number >= fd_limit(t)) {
             return host_syscall(SYS_fcntl, fd, F_GETFD) < 0 ? -EBADF : -EINVAL;
+        }
+        if (number >= VFS_FD_NEAR && fds_far(t) != 0) {
+            return -EMFILE;
         }
         return fd_made(t, host_syscall(SYS_fcntl, fd, cmd, number));
     case F_GETFD:

@@ -181,18 +181,26 @@ sys_ioctl(struct task *t, const uint64_t a[6])
             int64_t flags = host_syscall(SYS_fcntl, fd, F_GETFD, 0);
             return flags < 0 ? flags : -ENOTTY;
         }
+        /* It may make descriptors, and would not say so. */
+        if (fds_apart(t) != 0) {
+            return -ENOMEM;
+        }
         return pass_guest(t, fd, req, a[2], _IOC_SIZE(req));
     }
     switch ((enum kind)r->kind) {
-    case NONE:
-        return pass(t, fd, req, NULL);
+    case NONE: {
+        const int64_t made = pass(t, fd, req, NULL);
+        return req == NS_GET_USERNS || req == NS_GET_PARENT ? fd_made(t, made) : made;
+    }
     case FD:
         if (!vfs_fd_ok(vfs_of(t), (int)a[2])) {
             return -EBADF;
         }
         return pass(t, fd, req, (void *)(uintptr_t)a[2]);
-    case VALUE:
-        return pass(t, fd, req, (void *)(uintptr_t)a[2]);
+    case VALUE: {
+        const int64_t made = pass(t, fd, req, (void *)(uintptr_t)a[2]);
+        return req == TIOCGPTPEER ? fd_made(t, made) : made;
+    }
     case IN:
     case OUT:
     case INOUT:

@@ -214,6 +214,10 @@ recv_one(struct task *t, int fd, gva_t at, unsigned flags)
     if (!guest_range_ok(g.control, g.controllen)) {
         return -EFAULT;
     }
+    /* So many descriptors may come at once that they reach ours. */
+    if (g.controllen > sizeof(struct cmsghdr) + sizeof(int) * (VFS_FD_LOW - VFS_FD_NEAR) && fds_apart(t) != 0) {
+        return -ENOMEM;
+    }
     h.msg_control = g2h(g.control);
     h.msg_controllen = g.controllen;
     if (g.name != 0) {

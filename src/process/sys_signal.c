@@ -10,6 +10,7 @@
 #include "process/vfs.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <time.h>
@@ -215,6 +216,28 @@ wait_call(struct task *t, const struct wait_mask *m, long nr, const uint64_t arg
 
 #define H(p) ((uint64_t)(uintptr_t)(p))
 
+/* What cannot be read is the kernel's to complain about. */
+HOT static bool
+polls_ours(struct task *t, gva_t at, uint32_t n)
+{
+    const struct vfs *v = vfs_of(t);
+    struct pollfd some[16];
+    while (n > 0 && n <= (uint32_t)vfs_fd_top(v)) {
+        const uint32_t k = n < 16 ? n : 16;
+        if (guest_read(some, at, k * sizeof *some) != 0) {
+            break;
+        }
+        for (uint32_t i = 0; i < k; i++) {
+            if (!vfs_fd_ok(v, some[i].fd)) {
+                return true;
+            }
+        }
+        at += k * sizeof *some;
+        n -= k;
+    }
+    return false;
+}
+
 int64_t
 sys_ppoll(struct task *t, const uint64_t a[6])
 {
@@ -222,6 +245,9 @@ sys_ppoll(struct task *t, const uint64_t a[6])
     int err = wait_mask_read(&m, a[3], a[4]);
     if (err != 0) {
         return err;
+    }
+    if (polls_ours(t, a[0], (uint32_t)a[1]) && fds_apart(t) != 0) {
+        return -ENOMEM;
     }
     const uint64_t args[6] = {H(g2h(a[0])), (uint32_t)a[1], H(g2h(a[2])), m.given ? H(&m.host) : 0,
                               sizeof m.host};
@@ -241,6 +267,9 @@ sys_pselect6(struct task *t, const uint64_t a[6])
         if (err != 0) {
             return err;
         }
+    }
+    if ((int)a[0] > vfs_fd_edge(vfs_of(t)) && fds_apart(t) != 0) { /* some bit may be ours */
+        return -ENOMEM;
     }
     const uint64_t host[2] = {m.given ? H(&m.host) : 0, sizeof m.host};
     const uint64_t args[6] = {a[0],         H(g2h(a[1])), H(g2h(a[2])),

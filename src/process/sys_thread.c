@@ -381,6 +381,7 @@ static void
 own_end(struct task *t, const struct vm_child *c)
 {
     vfs_vfork_end(t, &c->vfs_own);
+    fds_moved(t);
     map_set_limits(t->proc->map, c->as, c->data);
     t->proc->nofile = c->nofile;
     t->proc->nofile_max = c->nofile_max;
@@ -444,13 +445,23 @@ clone_any(struct task *t, const struct clone_request *q)
         has(q, CLONE_SIGHAND | CLEAR_SIGHAND) || has(q, CLONE_PIDFD | CLONE_DETACHED)) {
         return -EINVAL;
     }
+    /* Who uses our table of descriptors, too, does not tell what it does to it. */
+    const bool shares = (f & (CLONE_FILES | CLONE_THREAD)) != 0 || (f & (CLONE_VM | CLONE_VFORK)) == CLONE_VM;
+    if ((shares && fds_apart(t) != 0) || ((f & (CLONE_FILES | CLONE_THREAD)) == CLONE_FILES && fds_far(t) != 0)) {
+        return -ENOMEM;
+    }
     if ((f & CLONE_THREAD) != 0) {
         if ((f & (CLONE_NEWUSER | CLONE_NEWPID | CLEAR_SIGHAND | INTO_CGROUP)) != 0 || q->set_tid_size != 0) {
             return -EINVAL;
         }
         return clone_thread(t, q);
     }
-    return (f & CLONE_VM) != 0 ? clone_vm(t, q) : clone_fork(t, q);
+    const int64_t pid = (f & CLONE_VM) != 0 ? clone_vm(t, q) : clone_fork(t, q);
+    uint32_t pidfd;
+    if (pid > 0 && has(q, CLONE_PIDFD) && guest_read_u32(&pidfd, q->pidfd) == 0 && pidfd >= VFS_FD_NEAR) {
+        fds_far(t); /* there is room for it below ours: if they stay for now, it is the next that asks again */
+    }
+    return pid;
 }
 
 HOT int64_t

@@ -89,6 +89,17 @@ bool fd_room(struct task *t);
 int64_t fd_made(struct task *t, int64_t r);
 int64_t fd_pair(struct task *t, int64_t r, const int fds[2], gva_t to); /* for two, to be written to the guest */
 uint64_t fd_limit(const struct task *t); /* numbers are below this */
+
+/*
+ * The monitor's descriptors out of the way, see vfs_fd.c: before somebody else may use the table of descriptors, or before a call that might show
+ * them; and once the guest has, or is about to have, numbers from VFS_FD_NEAR on. 0, or -errno, and then nothing has changed.
+ */
+int fds_apart(struct task *t);
+int fds_far(struct task *t);
+/* They have moved: what the process knows of them. And in the parent, after a vfork. */
+struct vfs;
+void fds_renumber(struct run_options *o, const struct vfs *v);
+void fds_moved(struct task *t);
 void fd_limit_changed(struct task *t);   /* also at a program's start */
 
 /* What getrlimit and uname say, for /proc. */

@@ -56,7 +56,7 @@ struct guest_stack {
 struct map;   /* map.h: the guest's view of its address space */
 struct vfs;   /* vfs.h: which files it sees */
 
-/* What the command line asked for, except what only vfs.h needs; read-only once the guest runs, inherited across execve. */
+/* What the command line asked for, except what only vfs.h needs; read-only once the guest runs, but for the numbers of descriptors; inherited across execve. */
 struct run_options {
     enum engine_kind engine;
     struct engine_tuning tuning;
@@ -84,7 +84,7 @@ struct sighand {
 };
 
 struct process {
-    const struct run_options *opt;
+    struct run_options *opt;
     struct engine *engine; /* own */
     struct map *map;       /* own */
     struct vfs *vfs;       /* own */

@@ -1,9 +1,7 @@
 /*
  * vfs.c - the guest's view of files: how it is made, kept across execve, and asked
  *
- * See vfs.h. Descriptor numbers: the host's soft limit is raised to the hard one; the monitor's own descriptors start
- * VFS_OWN_FDS below it, but no higher than VFS_TOP_MAX, because the kernel copies a table as long as the highest number
- * at each fork (8 bytes an entry: a quarter of a mebibyte at 32768).
+ * See vfs.h.
  */
 #include "process/vfs_impl.h"
 
@@ -11,36 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <unistd.h>
-
-#define VFS_OWN_FDS     64
-#define VFS_OWN_FDS_MAX 1024 /* where the limit allows it */
-#define VFS_TOP_MAX 32768
-#define VFS_TOP_MIN 64
-
-/* Room for descriptors of ours above the guest's. */
-static int
-reserve_fds(struct vfs *v, struct err *e)
-{
-    struct rlimit rl;
-    int64_t r = host_syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &rl);
-    if (r == 0 && rl.rlim_cur != rl.rlim_max) {
-        rl.rlim_cur = rl.rlim_max;
-        r = host_syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &rl, NULL);
-    }
-    if (r < 0) {
-        return err_set(e, (int)r, "limit of open files");
-    }
-    const uint64_t top = rl.rlim_max < VFS_TOP_MAX + VFS_OWN_FDS_MAX ? rl.rlim_max - VFS_OWN_FDS : VFS_TOP_MAX;
-    if (rl.rlim_max < VFS_TOP_MIN + VFS_OWN_FDS) {
-        err_set(e, 0, "no more than %llu files may be open (ulimit -n), and doppel needs %d", (unsigned long long)rl.rlim_max,
-                VFS_TOP_MIN + VFS_OWN_FDS);
-        return -EMFILE;
-    }
-    v->top = (int)top;
-    return 0;
-}
 
 static int
 open_hidden(struct vfs *v, const char *host, int flags)
@@ -74,7 +43,7 @@ int
 vfs_start(struct vfs *v, struct err *e)
 {
     struct stat st;
-    int r = reserve_fds(v, e);
+    int r = vfs_fd_start(v, e);
     if (r < 0) {
         return r;
     }
@@ -143,6 +112,7 @@ vfs_new(struct vfs **out, const struct vfs_config *c, struct err *e)
     if (v == NULL) {
         return err_set(e, -ENOMEM, "files");
     }
+    v->far = c->fds_high;
     int r = vfs_start(v, e);
     if (r < 0) {
         goto undo_alloc;
@@ -232,36 +202,6 @@ vfs_free(struct vfs *v)
     free(v);
 }
 
-int
-vfs_fd_top(const struct vfs *v)
-{
-    return v->top;
-}
-
-int
-vfs_fd_lowest(const struct vfs *v)
-{
-    int64_t fd = host_syscall(SYS_fcntl, v->true_root, F_DUPFD_CLOEXEC, 0);
-    if (fd >= 0) {
-        host_syscall(SYS_close, fd);
-    }
-    return (int)fd;
-}
-
-bool
-vfs_fd_ok(const struct vfs *v, int fd)
-{
-    return fd < v->top;
-}
-
-int
-vfs_fd_hide(struct vfs *v, int fd)
-{
-    int64_t r = host_syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, v->top + OWN_FD_FIRST);
-    host_syscall(SYS_close, fd);
-    return (int)r;
-}
-
 /* SYSROOT/path in at->buf if there is such a file. Directories are the host's: who lists / wants to see that. */
 static bool
 in_sysroot(const struct vfs *v, const char *path, struct vfs_at *at)
@@ -286,9 +226,28 @@ suspect(const char *path)
 {
     const char *last = strrchr(path, '/');
     if (path[0] == '/') {
-        return strcmp(last, "/exe") == 0 || strstr(path, "proc") != NULL;
+        return strcmp(last, "/exe") == 0 || strstr(path, "proc") != NULL || strncmp(path, "/dev/fd/", 8) == 0;
     }
     return procfs_name(last != NULL ? last + 1 : path) || strstr(path, "proc/") != NULL;
+}
+
+/* The one path of /proc that libc asks for at each start of a static program, without a walk. */
+static bool
+is_own_exe(const struct vfs *v, const char *path, unsigned how, struct vfs_at *at)
+{
+    struct stat st;
+    if (v->view != VIEW_NONE || strcmp(path, "/proc/self/exe") != 0 || (how & ~(RESOLVE_FOLLOW | RESOLVE_READ)) != 0 ||
+        host_syscall(SYS_newfstatat, AT_FDCWD, "/proc", &st, 0) < 0 || st.st_dev != v->proc_dev || st.st_ino != PROC_ROOT_INO) {
+        return false;
+    }
+    const bool follow = how & RESOLVE_FOLLOW;
+    at->dir = follow ? v->edge + OWN_FD_EXE : AT_FDCWD;
+    at->name = follow ? "" : path;
+    at->flags = follow ? AT_EMPTY_PATH : AT_SYMLINK_NOFOLLOW;
+    at->node = follow ? PROC_PLAIN : PROC_EXE;
+    at->pid = PROC_OWN;
+    at->direct = false;
+    return true;
 }
 
 int
@@ -305,6 +264,9 @@ vfs_resolve(struct task *t, int dirfd, const char *path, unsigned how, struct vf
     at->read_only = false;
     at->busy = false;
     at->node = PROC_PLAIN;
+    if (is_own_exe(v, path, how, at)) {
+        return 0;
+    }
     if (v->view == VIEW_USER || suspect(path)) {
         return vfs_walk(v, dirfd, path, how, at);
     }

@@ -16,8 +16,9 @@
  * In all of them the guest's current directory is the host process's, so that fork, vfork, threads and execve treat it
  * as Linux does. /proc shows the guest (procfs.h) and, if asked, owners and modes are what fakeroot.h remembers.
  *
- * Descriptors. The monitor's own ones have the numbers from vfs_fd_top() up; the guest's RLIMIT_NOFILE must be shown
- * as no more than that. A descriptor that a guest names passes vfs_fd_ok() first: it may neither use nor close ours.
+ * Descriptors. The monitor's own ones have the numbers from vfs_fd_edge() up, which is vfs_fd_top() or, while the guest's
+ * numbers are small, VFS_FD_LOW; the guest's RLIMIT_NOFILE must be shown as no more than vfs_fd_top(). A descriptor that a guest
+ * names passes vfs_fd_ok() first: it may neither use nor close ours.
  *
  * Threads: any. State that changes (mounts, root, fake identity) is under a lock of its own.
  * Trust: paths, flags and names are the guest's.
@@ -60,6 +61,7 @@ struct vfs_config {
     enum vfs_backend backend; /* with root */
     bool fake_root;
     uint32_t uid, gid; /* of --user; (uint32_t)-1 without */
+    bool fds_high;     /* descriptors of ours stay at the top: somebody keeps some that vfs does not know */
 };
 
 /*
@@ -86,6 +88,8 @@ int vfs_load(struct vfs **out, const char *state, struct err *e);
 struct vfs_own {
     struct fake_ids ids;
     int root;
+    int edge;
+    bool far;
     uint64_t root_dev, root_ino;
     char root_guest[4096];
 };
@@ -94,13 +98,29 @@ void vfs_fork_end(struct task *t);
 void vfs_vfork_begin(struct task *t, struct vfs_own *own);
 void vfs_vfork_end(struct task *t, const struct vfs_own *own);
 
-/* First descriptor number that is the monitor's: the guest's RLIMIT_NOFILE is at most this. */
+/*
+ * Numbers of descriptors; vfs_fd.c has the drawing. The guest's RLIMIT_NOFILE is at most the top; it has no number from the edge on.
+ *
+ * vfs_fd_raise: before the guest may get a number from VFS_FD_NEAR on, or somebody else may use the table. 0, or -errno, and then nothing
+ * has changed. vfs_fd_lower: at a program's start. Whoever keeps a number of ours asks vfs_fd_number() for it after either,
+ * and after a vfork in the parent.
+ * vfs_fd_go_far: the guest has, or is about to have, a number from VFS_FD_NEAR on. False if that is no news.
+ */
+enum { VFS_FD_NEAR = 272, VFS_FD_LOW = 384 };
 int vfs_fd_top(const struct vfs *v);
+int vfs_fd_edge(const struct vfs *v);
+int vfs_fd_raise(struct vfs *v);
+void vfs_fd_lower(struct vfs *v);
+int vfs_fd_number(const struct vfs *v, int fd);
+bool vfs_fd_go_far(struct vfs *v);
 /* The lowest number that is free, or -errno. */
 int vfs_fd_lowest(const struct vfs *v);
 /* The guest may name this number (it need not be open). AT_FDCWD may be named too. */
 bool vfs_fd_ok(const struct vfs *v, int fd);
-/* Move a descriptor to the monitor's numbers, close-on-exec; the old one is closed. The new number, or -errno. */
+/* What pidfd is of has a descriptor of the monitor's under number fd. */
+bool procfs_fd_is_hidden(const struct vfs *v, int pidfd, int fd);
+/* Copy or move a descriptor to the monitor's numbers, close-on-exec. The new number, or -errno; moved, the old one is closed. */
+int vfs_fd_own(struct vfs *v, int fd);
 int vfs_fd_hide(struct vfs *v, int fd);
 
 /*

@@ -17,7 +17,7 @@ enum vfs_view { VIEW_NONE, VIEW_KERNEL, VIEW_USER };
 
 #define PROC_PATH_MAX 64 /* "/proc/self/fd/N" and the like */
 
-/* Numbers of the monitor's descriptors that other guest processes look for: from vfs_fd_top() on. */
+/* Numbers of the monitor's descriptors that other guest processes look for: from vfs_fd_edge() on. */
 enum { OWN_FD_EXE, OWN_FD_FIRST };
 
 enum mount_kind { MOUNT_BIND, MOUNT_PROC, MOUNT_TMPFS };
@@ -64,7 +64,14 @@ mount_count(const struct mount_table *t)
 
 struct vfs {
     enum vfs_view view;
-    int top;                /* first descriptor number of ours */
+
+    /* Descriptor numbers: vfs_fd.c */
+    int top;       /* the guest's are below */
+    int edge;      /* ours are from here on: top, or VFS_FD_LOW */
+    int own_end;   /* … and below this */
+    int own_max;   /* how many they may be */
+    atomic_bool far; /* the guest has, or had, one from VFS_FD_NEAR on */
+
     char sysroot[PATH_MAX]; /* "" without */
 
     /* The guest's root: the true one, or since chroot(2) a directory in it. Descriptors are own, O_PATH. */
@@ -166,6 +173,10 @@ enum {
     RESOLVE_UNCHECKED = 32, /* with FOLLOW: the last may be a link all the same; the caller's call will show it */
 };
 
+/* vfs_fd.c: at the start, before there is a descriptor of ours, or when they have been loaded. And: edge has changed. */
+int vfs_fd_start(struct vfs *v, struct err *e);
+void vfs_fd_renumber(struct vfs *v);
+
 /* vfs.c: what both a new view and a loaded one have to find out. */
 int vfs_start(struct vfs *v, struct err *e);
 
@@ -252,6 +263,8 @@ enum proc_node procfs_classify(const struct vfs *v, int dirfd, const char *name,
 /* An O_PATH descriptor for what a link leads to. */
 int64_t procfs_follow(struct vfs *v, int dirfd, const char *name, enum proc_node node, int pid);
 int64_t procfs_readlink(struct task *t, const struct vfs_at *at, char *buf, size_t cap);
+/* The first number that is the monitor's in process `pid`, PROC_OWN or another. */
+int procfs_fd_edge(const struct vfs *v, int pid);
 /* Cut from getdents64 records of fd what shows descriptors of ours, or is hidden; the new length. */
 int64_t procfs_hide_entries(const struct vfs *v, int fd, char *buf, int64_t n);
 int64_t procfs_open(struct task *t, const struct vfs_at *at, int flags);

@@ -198,7 +198,7 @@ find_place(struct vfs *v, const char *path, bool follow, int *dir, char name[NAM
     }
     memcpy(name, last, len);
     name[len] = '\0';
-    r = (int)host_syscall(SYS_fcntl, from, F_DUPFD_CLOEXEC, v->top + OWN_FD_FIRST);
+    r = vfs_fd_own(v, from);
     *dir = r;
 undo_at:
     vfs_at_done(&at);

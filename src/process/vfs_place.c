@@ -98,7 +98,7 @@ vfs_chroot(struct task *t, const char *path)
         r = -ENOENT;
         goto undo_at;
     }
-    r = host_syscall(SYS_fcntl, at.dir, F_DUPFD_CLOEXEC, v->top + OWN_FD_FIRST);
+    r = vfs_fd_own(v, at.dir);
     if (r < 0) {
         goto undo_at;
     }

@@ -4,7 +4,7 @@
  * Fields are separated by ':'; other bytes than letters, digits and "/._-" are written %XX, so the text fits into an
  * environment variable or a line. Descriptors are given by number and stay open over the execve.
  *
- *   VERSION VIEW TRUE_ROOT TRUE_ROOT_HOST ROOT ROOT_GUEST SYSROOT SCRATCH SCRATCH_PATH TABLE FAKE
+ *   VERSION VIEW EDGE OWN_END FAR TRUE_ROOT TRUE_ROOT_HOST ROOT ROOT_GUEST SYSROOT SCRATCH SCRATCH_PATH TABLE FAKE
  *   with FAKE 1: OWNERS_FD, the members of struct fake_ids
  *
  * Trust: the text comes from ourselves; the caller sees to it that nobody else can hand it in.
@@ -16,7 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SAVE_VERSION 1
+#define SAVE_VERSION 2
 
 struct writer {
     char *buf;
@@ -102,6 +102,9 @@ vfs_save(struct vfs *v, char *buf, size_t cap)
     struct writer w = {.buf = buf, .cap = cap};
     put_number(&w, SAVE_VERSION);
     put_number(&w, v->view);
+    put_number(&w, v->edge);
+    put_number(&w, v->own_end);
+    put_number(&w, v->far);
     put_number(&w, v->true_root);
     put_string(&w, v->true_root_host);
     put_number(&w, v->root);
@@ -217,6 +220,9 @@ vfs_load(struct vfs **out, const char *state, struct err *e)
     }
     r.bad = get_number(&r) != SAVE_VERSION;
     v->view = (enum vfs_view)get_number(&r);
+    v->edge = (int)get_number(&r);
+    v->own_end = (int)get_number(&r);
+    v->far = get_number(&r) != 0;
     v->true_root = (int)get_number(&r);
     get_string(&r, v->true_root_host, sizeof v->true_root_host);
     v->root = (int)get_number(&r);
@@ -240,6 +246,7 @@ vfs_load(struct vfs **out, const char *state, struct err *e)
         free(v);
         return err;
     }
+    vfs_fd_lower(v);
     keep_fds(v, false);
     *out = v;
     return 0;
