@@ -161,9 +161,10 @@ put_record(struct input *in, char *to)
     rec->code_size = byte(in);
     rec->guest_size = 2u * rec->n_spans;
     rec->used = byte(in);
+    rec->n_recipes = byte(in) % 24;
     const size_t parts = rec->n_spans * sizeof(struct record_span) + rec->n_faults * sizeof(struct fault_point) +
                          rec->n_exits * sizeof(struct record_exit) + rec->n_relocs * 4u + (rec->tier == 2 ? sizeof(struct regmap) : 0) +
-                         rec->guest_size + rec->code_size;
+                         rec->n_recipes + rec->guest_size + rec->code_size;
     rec->size = (uint32_t)((sizeof *rec + parts + 7) & ~(size_t)7);
     bytes(in, rec + 1, parts);
     struct record_span *s = (struct record_span *)(void *)(rec + 1);

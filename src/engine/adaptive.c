@@ -533,13 +533,20 @@ adaptive_fault(struct hart *h, void *ucontext, uint64_t host_addr, bool *resume)
     if (lo == t->n_faults || t->faults[lo].off != off) {
         return false;
     }
+    uint64_t regs[16];
+    for (unsigned k = 0; k < 16; k++) {
+        regs[k] = (uint64_t)uc->uc_mcontext.gregs[gregs[k]];
+    }
     for (unsigned g = 0; g < 32; g++) {
         if (t->map->x[g] != NO_REG) {
-            h->x[g] = (uint64_t)uc->uc_mcontext.gregs[gregs[t->map->x[g]]];
+            h->x[g] = regs[t->map->x[g]];
         }
         if (t->map->f[g] != NO_REG && (t->faults[lo].dirty >> g & 1)) {
             memcpy(&h->f[g], &uc->uc_mcontext.fpregs->_xmm[t->map->f[g]], 8);
         }
+    }
+    if (t->faults[lo].recipe != 0 && !late_recover(h, t, t->faults[lo].recipe, regs)) {
+        return false;
     }
     fstate_settle(h, t->faults[lo].nan, t->faults[lo].single);
     h->pc = t->pc + (uint64_t)(int64_t)t->faults[lo].delta;

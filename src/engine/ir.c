@@ -132,9 +132,8 @@ sext32(uint64_t v)
     return (int32_t)(uint32_t)v;
 }
 
-/* The value of a pure operation on constants; false if it is not one that is worth it. */
-static bool
-fold(enum ir_op op, uint64_t a, uint64_t b, int64_t *out)
+bool
+ir_fold(enum ir_op op, uint64_t a, uint64_t b, int64_t *out)
 {
     const unsigned s6 = b & 63, s5 = b & 31;
     switch (op) {
@@ -166,8 +165,19 @@ fold(enum ir_op op, uint64_t a, uint64_t b, int64_t *out)
     case IR_ZEXT8: *out = (uint8_t)a; return true;
     case IR_ZEXT16: *out = (uint16_t)a; return true;
     case IR_ZEXT32: *out = (uint32_t)a; return true;
+    case IR_ROR: *out = (int64_t)(a >> s6 | a << (-s6 & 63)); return true;
+    case IR_ROL: *out = (int64_t)(a << s6 | a >> (-s6 & 63)); return true;
+    case IR_RORW: *out = (uint32_t)((uint32_t)a >> s5 | (uint32_t)a << (-s5 & 31)); return true;
+    case IR_ROLW: *out = (uint32_t)((uint32_t)a << s5 | (uint32_t)a >> (-s5 & 31)); return true;
     default: return false;
     }
+}
+
+bool
+ir_can_fold(enum ir_op op)
+{
+    int64_t out;
+    return ir_fold(op, 1, 1, &out);
 }
 
 static bool
@@ -433,7 +443,7 @@ ir_emit(struct ir *ir, enum ir_op op, unsigned aux, ref a, ref b, ref c, int64_t
         int64_t v;
         if (ir_args[op] != 0 && ir_args[op] < 3 && ir_class[op] == IRC_INT && ir_is_const(ir, i.a) &&
             (ir_args[op] == 1 || ir_is_const(ir, i.b)) &&
-            fold(op, (uint64_t)ir->ins[i.a].imm, ir_args[op] == 2 ? (uint64_t)ir->ins[i.b].imm : 0, &v)) {
+            ir_fold(op, (uint64_t)ir->ins[i.a].imm, ir_args[op] == 2 ? (uint64_t)ir->ins[i.b].imm : 0, &v)) {
             ir->folded++;
             return ir_const(ir, v);
         }

@@ -94,7 +94,7 @@ struct ir {
 enum {
     IROPT_FOLD = 1, IROPT_CSE = 2, IROPT_FUSE = 4, IROPT_DSE = 8, IROPT_REGIONS = 16, IROPT_PLACE = 32, IROPT_NAN = 64,
     IROPT_BOX = 128, IROPT_FLAGS = 256, IROPT_TWICE = 512,
-    IROPT_FMA = 1024, IROPT_TRUST = 2048, IROPT_ALL = 4095,
+    IROPT_FMA = 1024, IROPT_TRUST = 2048, IROPT_LATE = 4096, IROPT_ALL = 8191,
 };
 
 extern const char *const ir_names[IR_OP_COUNT];
@@ -111,6 +111,10 @@ ref ir_get(struct ir *ir, unsigned g);
 void ir_set(struct ir *ir, unsigned g, ref v);
 ref ir_getf(struct ir *ir, unsigned g);
 void ir_setf(struct ir *ir, unsigned g, ref v);
+
+/* The value of a pure operation on these operands; false if it is not one that is worth it. And is it? */
+bool ir_fold(enum ir_op op, uint64_t a, uint64_t b, int64_t *out);
+bool ir_can_fold(enum ir_op op);
 
 static inline bool
 ir_is_const(const struct ir *ir, ref r)

@@ -72,6 +72,7 @@ struct fault_point {
     uint32_t off; /* of the host instruction, from the translation's start */
     int32_t delta; /* guest address, from the translation's pc */
     uint32_t nan, single, dirty; /* struct fstate */
+    uint32_t recipe; /* of the guest registers whose homes are not exact: where in `recipes`, or 0 (lower_late.c) */
 };
 
 /*
@@ -96,6 +97,8 @@ struct translation {
     bool dead;
     uint32_t n_faults, n_insns;
     struct fault_point *faults;      /* by offset */
+    uint8_t *recipes;
+    uint32_t n_recipes; /* bytes */
     const struct regmap *map;
     uint32_t *counter;               /* tier 1: counts down */
     uint64_t *data;                  /* its slots and its counter, side by side: the counter first */
@@ -140,7 +143,7 @@ struct region {
 
 struct jit_stats {
     unsigned long blocks, regions, bytes, insns, exits[JX_COUNT], chains, flushes, invalidated, hot, interp_runs, faults;
-    unsigned long shared, folded, dead, spills, lazy_nans, lazy_boxes, settled, flags_kept;
+    unsigned long shared, folded, dead, spills, lazy_nans, lazy_boxes, settled, flags_kept, amodes, unstored;
 };
 
 struct jit {
@@ -250,6 +253,9 @@ void show_asm(const struct engine *en, const struct region *r, const struct tran
 
 /* perf.c. Holding the lock: there is one more. */
 void perf_translation(const struct engine *en, const struct translation *t);
+
+/* lower_late.c. The guest registers of a recipe into the hart, from the host's as they were; false if it makes no sense. */
+bool late_recover(struct hart *h, const struct translation *t, uint32_t recipe, const uint64_t *regs);
 
 /* fstate.c. fstate_block() for the IR of each block of a region, then fstate_flow() finds rblock.v and .live. */
 void fstate_block(const struct ir *ir, unsigned block);

@@ -468,7 +468,8 @@ lower_unit(struct lower *l)
     memset(l->fval, 0, sizeof l->fval);
     l->unraised = l->compared = 0;
     l->n_fma = l->kept = 0;
-    for (unsigned k = 1; k < ir->n && !l->full; k++) {
+    for (l->now = 1; l->now <= l->n_order && !l->full; l->now++) {
+        const unsigned k = l->order[l->now] & (ORDER_COMMIT - 1u);
         const struct ir_ins *i = &ir->ins[k];
         l->i = k;
         l->lock = l->flock = 0;
@@ -479,12 +480,9 @@ lower_unit(struct lower *l)
             l->full = l->j->no_room = true;
             break;
         }
+        l->full |= l->pending != 0 && late_syncs(l, i); /* cannot be: late_order() */
         fma_before(l, i);
         switch (i->op) {
-        case IR_NOP:
-        case IR_CONST:
-        case IR_ADDR:
-            break;
         case IR_GET:
             if (l->uses[k] == 0) {
                 break;
@@ -510,6 +508,10 @@ lower_unit(struct lower *l)
         case IR_SET:
         case IR_SETF: {
             const uint8_t *at = l->x.p;
+            if (i->op == IR_SET && !(l->order[l->now] & ORDER_COMMIT)) {
+                lower_written(l, k);
+                break;
+            }
             lower_set(l, i, i->op == IR_SETF);
             if (l->compared_at == at) { /* moves only */
                 l->compared_at = l->x.p;
@@ -628,6 +630,11 @@ finish(struct lower *l, struct translation *made, uint64_t moved)
     made->n_insns = r->n_insns;
     made->faults = l->faults;
     made->map = l->map;
+    if (l->n_recipes > 1) {
+        memset(l->recipes + l->n_recipes, 0, RECIPE_PAD);
+        made->recipes = l->recipes;
+        made->n_recipes = l->n_recipes + RECIPE_PAD;
+    }
     made->n_exits = j->n_exits - made->first_exit;
     made->n_data = (uint32_t)(j->data_top - made->data);
     made->spans = spans;
@@ -668,6 +675,9 @@ jit_lower(struct engine *en, struct region *r)
     l->full = false;
     l->fs = (struct fstate){0};
     l->n_fix = l->n_stubs = l->n_faults = l->n_tests = l->n_fma = 0;
+    l->pending = l->last_recipe = 0;
+    l->n_recipes = 1; /* 0: none */
+    l->waits = r->tier == 2 && (~l->ir->opts & (IROPT_LATE | IROPT_TRUST)) == 0;
     l->map = r->tier == 1 ? &std_map : &r->map;
     const uint64_t moved = elsewhere(j, r);
     region_move(r, moved);

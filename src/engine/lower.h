@@ -13,6 +13,9 @@
 #define SPILLS 23 /* one less than hart->jit_spill has */
 #define FIXUPS 1024
 #define STUBS 2048
+#define RECIPES (64 << 10) /* bytes */
+#define RECIPE_PAD 9       /* behind the last one: so much is looked at */
+#define ORDER_COMMIT 0x8000
 
 struct fixup {
     uint8_t *disp; /* a 32-bit displacement … */
@@ -75,7 +78,24 @@ struct lower {
     uint32_t temps, ftemps;    /* host registers that are nobody's home */
     uint32_t lock, flock;      /* not to be taken for this instruction */
     ref reg[16], freg[16], home[32], fhome[32], spill[SPILLS];
-    uint16_t last[IR_LIMIT];   /* where a value is used last */
+    uint16_t order[2 * IR_LIMIT]; /* what is lowered when, from 1 on; a SET is there when the guest writes, and with ORDER_COMMIT when the home gets it */
+    unsigned n_order, now;     /* … and where in it we are */
+    uint16_t when[IR_LIMIT];   /* where in it a value is made, or 0 */
+    uint16_t last[IR_LIMIT];   /* where in it a value is used last */
+    bool waits;                /* what can wait does; lower_late.c has this and what follows */
+    bool waiting[IR_LIMIT];    /* … until it is asked for */
+    bool as_value[IR_LIMIT];   /* used otherwise than for an address */
+    bool superseded[IR_LIMIT]; /* a SET that another follows before homes must be exact */
+    uint8_t depth[IR_LIMIT];   /* of what waits on one another */
+    uint16_t pend[32];         /* the SETs whose values the homes have not got, where pending has a bit */
+    uint32_t pending;
+    struct amode {
+        ref base, index;       /* 0: no such, or an access without */
+        uint8_t scale;
+        int64_t disp;
+    } amodes[IR_LIMIT];
+    uint8_t recipes[RECIPES];
+    uint32_t n_recipes, last_recipe;
     uint16_t uses[IR_LIMIT];
     uint16_t set_at[IR_LIMIT]; /* the SET or SETF that a value may be made in place for, or 0 */
     uint8_t within[IR_LIMIT];  /* known to be an address of the guest's: WITHIN_*, or 0 */
@@ -104,6 +124,12 @@ struct lower {
 /* lower_plan.c: dead code, last uses, and which values may be made in their guest register's home */
 void lower_plan(struct lower *l);
 
+/* lower_late.c. For lower_plan(), from the end: k uses its operands; may control leave there, or homes be asked for? Then the order. */
+void late_used(struct lower *l, unsigned k);
+bool late_syncs(const struct lower *l, const struct ir_ins *i);
+void late_order(struct lower *l);
+uint32_t late_recipe(struct lower *l); /* of what is pending; 0: nothing */
+
 /* lower_regs.c */
 int use_int(struct lower *l, ref r);  /* the register that holds it, loaded if need be, locked */
 int use_fp(struct lower *l, ref r);
@@ -115,8 +141,12 @@ void made_fp(struct lower *l, int reg);
 int temp_int(struct lower *l); /* a scratch register for this instruction, locked */
 int temp_fp(struct lower *l);
 void claim(struct lower *l, int reg); /* that register, its value saved elsewhere */
-/* lower_regs.c: SET and SETF */
+int in_register(const struct lower *l, ref r); /* where a value is, or NO_REG */
+int in_spill(const struct lower *l, ref r);
+int in_home(const struct lower *l, ref r);
+/* SET and SETF: the home gets it. And the guest's register is written. */
 void lower_set(struct lower *l, const struct ir_ins *i, bool fp);
+void lower_written(struct lower *l, unsigned set);
 
 /* lower.c */
 struct mem address(struct lower *l, ref base, int64_t disp); /* base is a register */

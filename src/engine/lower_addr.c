@@ -12,7 +12,7 @@ fault_for(struct lower *l, uint64_t pc, const struct fstate *fs)
         return;
     }
     l->faults[l->n_faults++] = (struct fault_point){(uint32_t)(x_here(&l->x) - l->start), (int32_t)(pc - l->r->pc),
-                                                    fs->nan & fs->dirty, fs->single & fs->dirty, fs->dirty};
+                                                    fs->nan & fs->dirty, fs->single & fs->dirty, fs->dirty, late_recipe(l)};
 }
 
 void
@@ -65,6 +65,11 @@ check_base(struct lower *l, ref base, int reg)
 struct mem
 operand_at(struct lower *l, ref base, int64_t disp)
 {
+    const struct amode *a = &l->amodes[l->i];
+    if (a->base != 0) {
+        const int r = use_int(l, a->base), index = a->index != 0 ? use_int(l, a->index) : NO_REG;
+        return (struct mem){.base = (int8_t)r, .index = (int8_t)index, .scale = a->scale, .disp = a->disp};
+    }
     const struct ir_ins *b = &l->ir->ins[base];
     const uint64_t at = (uint64_t)b->imm + (uint64_t)disp;
     if (ir_is_known(l->ir, base) && at <= INT32_MAX && l->en->cfg.guest_base == 0 && (l->ir->opts & IROPT_FUSE)) {

@@ -29,7 +29,7 @@ keep_flags(struct lower *l)
                 }
                 if (converts != 0) {
                     const ref v = ir->ins[converts].a;
-                    l->last[v] = l->last[v] < k ? (uint16_t)k : l->last[v];
+                    l->last[v] = l->last[v] < l->when[k] ? l->when[k] : l->last[v];
                 }
                 l->calm[k] = true;
                 l->j->stats.flags_kept++;
@@ -57,7 +57,7 @@ keep_flags(struct lower *l)
     }
 }
 
-/* Dead code, last uses, and which values may be made in their guest register's home. */
+/* Dead code, the order, last uses, and which values may be made in their guest register's home. */
 void
 lower_plan(struct lower *l)
 {
@@ -67,7 +67,10 @@ lower_plan(struct lower *l)
     memset(l->set_at, 0, ir->n * sizeof l->set_at[0]);
     memset(l->within, 0, ir->n * sizeof l->within[0]);
     memset(l->calm, 0, ir->n * sizeof l->calm[0]);
+    memset(l->as_value, 0, ir->n * sizeof l->as_value[0]);
+    memset(l->superseded, 0, ir->n * sizeof l->superseded[0]);
     uint32_t x_dead = 0, f_dead = 0; /* guest registers that are written again before anybody can look */
+    uint32_t x_again = 0;            /* … before homes must be exact */
     for (unsigned k = ir->n; k-- > 1;) {
         struct ir_ins *i = &ir->ins[k];
         if (i->op == IR_SET) {
@@ -81,6 +84,8 @@ lower_plan(struct lower *l)
                 continue;
             }
             x_dead |= 1u << i->aux;
+            l->superseded[k] = l->waits && (x_again >> i->aux & 1);
+            x_again |= 1u << i->aux;
         } else if (i->op == IR_SETF) {
             if (f_dead >> i->aux & 1 && (ir->opts & IROPT_DSE) && l->map->f[i->aux] == NO_REG) {
                 i->op = IR_NOP;
@@ -96,6 +101,7 @@ lower_plan(struct lower *l)
             }
         } else if (!ir_pure[i->op] && i->op != IR_NOP) {
             x_dead = f_dead = 0;
+            x_again = late_syncs(l, i) ? 0 : x_again;
         }
         if ((ir_pure[i->op] || i->op == IR_FLAGS) && l->uses[k] == 0) {
             i->op = IR_NOP;
@@ -105,13 +111,8 @@ lower_plan(struct lower *l)
         const ref args[3] = {i->a, n > 1 ? i->b : (ref)0, n > 2 ? i->c : (ref)0};
         for (unsigned a = 0; a < n; a++) {
             l->uses[args[a]]++;
-            if (l->last[args[a]] == 0) {
-                l->last[args[a]] = (uint16_t)k;
-            }
         }
-    }
-    if (ir->opts & IROPT_FLAGS) {
-        keep_flags(l);
+        late_used(l, k);
     }
     uint16_t pending = 0;
     for (unsigned k = 1; k < ir->n; k++) {
@@ -125,5 +126,9 @@ lower_plan(struct lower *l)
         } else if (!ir_pure[i->op] && i->op != IR_NOP && i->op != IR_GET && i->op != IR_GETF) {
             pending = (uint16_t)(k - 1); /* the instruction itself may make its value in place */
         }
+    }
+    late_order(l);
+    if (ir->opts & IROPT_FLAGS) {
+        keep_flags(l);
     }
 }

@@ -11,13 +11,13 @@
 static bool
 live_after(const struct lower *l, ref r)
 {
-    return l->last[r] > l->i;
+    return l->last[r] > l->now;
 }
 
 static bool
 needed(const struct lower *l, ref r)
 {
-    return r != 0 && l->last[r] >= l->i;
+    return r != 0 && l->last[r] >= l->now;
 }
 
 static int
@@ -26,6 +26,34 @@ find(const ref *regs, ref r)
     for (int k = 0; k < 16; k++) {
         if (regs[k] == r) {
             return k;
+        }
+    }
+    return NO_REG;
+}
+
+int
+in_register(const struct lower *l, ref r)
+{
+    return find(l->reg, r);
+}
+
+int
+in_spill(const struct lower *l, ref r)
+{
+    for (int s = 0; s < SPILLS; s++) {
+        if (l->spill[s] == r) {
+            return s;
+        }
+    }
+    return NO_REG;
+}
+
+int
+in_home(const struct lower *l, ref r)
+{
+    for (int g = 0; g < 32; g++) {
+        if (l->home[g] == r) {
+            return g;
         }
     }
     return NO_REG;
@@ -68,6 +96,23 @@ save(struct lower *l, bool fp, int reg)
             return;
         }
     }
+    /* To the home that waits for it. */
+    for (uint32_t left = fp ? 0 : l->pending; left != 0; left &= left - 1) {
+        const unsigned g = (unsigned)__builtin_ctz(left), set = l->pend[g];
+        const int h = l->map->x[g];
+        if (l->ir->ins[set].a != r || needed(l, h != NO_REG ? l->reg[h] : l->home[g]) || l->superseded[set]) {
+            continue;
+        }
+        if (h != NO_REG) {
+            x_mov(&l->x, h, reg);
+            regs[h] = r;
+        } else {
+            x_rm(&l->x, X_STORE, true, reg, M(RBP, HART_X(g)));
+            l->home[g] = r;
+        }
+        l->pending &= ~(1u << g);
+        return;
+    }
     /* Into a scratch register that holds nothing of use. */
     const uint32_t pool = fp ? l->ftemps : l->temps, locked = fp ? l->flock : l->lock;
     for (int k = 0; k < 16; k++) {
@@ -78,6 +123,15 @@ save(struct lower *l, bool fp, int reg)
                 x_mov(&l->x, k, reg);
             }
             regs[k] = r;
+            return;
+        }
+    }
+    for (uint32_t left = fp ? 0 : l->pending; left != 0; left &= left - 1) {
+        const unsigned g = (unsigned)__builtin_ctz(left);
+        if (l->ir->ins[l->pend[g]].a == r && l->map->x[g] == NO_REG && !needed(l, l->home[g])) {
+            x_rm(&l->x, X_STORE, true, reg, M(RBP, HART_X(g)));
+            l->home[g] = r;
+            l->pending &= ~(1u << g);
             return;
         }
     }
@@ -275,10 +329,23 @@ def_fp(struct lower *l, ref may_reuse)
     return take(l, true);
 }
 
+/* That value is in that register: so may be what a guest register that has it for its home waits for. */
+static void
+arrived(struct lower *l, int reg, ref r)
+{
+    l->reg[reg] = r;
+    for (uint32_t left = l->pending; left != 0; left &= left - 1) {
+        const unsigned g = (unsigned)__builtin_ctz(left);
+        if (l->map->x[g] == reg && l->ir->ins[l->pend[g]].a == r) {
+            l->pending &= ~(1u << g);
+        }
+    }
+}
+
 void
 made_int(struct lower *l, int reg)
 {
-    l->reg[reg] = (ref)l->i;
+    arrived(l, reg, (ref)l->i);
 }
 
 void
@@ -297,12 +364,32 @@ memory_operand(struct lower *l, ref r, struct mem *m)
 
 /* SETs. */
 void
+lower_written(struct lower *l, unsigned set)
+{
+    const struct ir_ins *i = &l->ir->ins[set];
+    const int h = l->map->x[i->aux];
+    l->pend[i->aux] = (uint16_t)set;
+    if (h != NO_REG ? l->reg[h] == i->a : l->home[i->aux] == i->a) {
+        l->pending &= ~(1u << i->aux);
+    } else {
+        l->pending |= 1u << i->aux;
+        l->j->stats.unstored += l->superseded[set];
+    }
+}
+
+void
 lower_set(struct lower *l, const struct ir_ins *i, bool fp)
 {
     const unsigned g = i->aux;
     const int h = fp ? l->map->f[g] : l->map->x[g];
     ref *regs = fp ? l->freg : l->reg, *homes = fp ? l->fhome : l->home;
     const ref v = i->a;
+    if (!fp) {
+        l->pending &= ~(1u << g);
+    }
+    if (h == NO_REG && homes[g] == v) {
+        return;
+    }
     if (h != NO_REG) {
         if (regs[h] == v) {
             return;

@@ -6,7 +6,7 @@
 #include <string.h>
 
 static_assert(sizeof(struct record) % 8 == 0 && sizeof(struct record_span) == 8 && sizeof(struct record_exit) == 20 &&
-                  sizeof(struct fault_point) == 20 && sizeof(struct regmap) == 64,
+                  sizeof(struct fault_point) == 24 && sizeof(struct regmap) == 64,
               "the layout of a record");
 
 struct record_parts
@@ -24,8 +24,9 @@ record_parts(const struct record *rec)
     at += rec->n_relocs * sizeof *p.relocs;
     p.map = rec->tier == 2 ? (const void *)at : NULL;
     at += rec->tier == 2 ? sizeof *p.map : 0;
-    p.guest = at;
-    p.code = at + rec->guest_size;
+    p.recipes = at;
+    p.guest = at + rec->n_recipes;
+    p.code = p.guest + rec->guest_size;
     p.size = ((size_t)(p.code + rec->code_size - (const uint8_t *)rec) + 7) & ~(size_t)7;
     return p;
 }
@@ -84,7 +85,7 @@ bool
 record_is_sound(const struct record *rec, size_t bytes)
 {
     if (bytes < sizeof *rec || rec->size < sizeof *rec || rec->size > bytes || rec->size > RECORD_MAX || rec->size % 8 != 0 ||
-        rec->code_size > RECORD_MAX || rec->guest_size > RECORD_MAX || (rec->tier != 1 && rec->tier != 2)) {
+        rec->code_size > RECORD_MAX || rec->guest_size > RECORD_MAX || rec->n_recipes > RECORD_MAX || (rec->tier != 1 && rec->tier != 2)) {
         return false;
     }
     const struct record_parts p = record_parts(rec);
@@ -203,6 +204,8 @@ record_load(struct engine *en, const struct record *rec, uint64_t pc, uint64_t e
     t->n_insns = rec->n_insns;
     t->n_faults = rec->n_faults;
     t->faults = (struct fault_point *)(uintptr_t)p.faults;
+    t->recipes = (uint8_t *)(uintptr_t)p.recipes;
+    t->n_recipes = rec->n_recipes;
     t->map = p.map != NULL ? p.map : &std_map;
     t->first_exit = j->n_exits;
     t->n_exits = rec->n_exits;

@@ -1,7 +1,7 @@
 /*
  * record.h - a translation as it is kept: what it was made from, and its code without a place
  *
- *      | struct record | spans | exits | faults | relocs | map (tier 2) | guest bytes | code |      a multiple of 8 bytes
+ *      | struct record | spans | faults | exits | relocs | map (tier 2) | recipes | guest bytes | code |      a multiple of 8 bytes
  *
  * Guest addresses are distances from the translation's pc. Where x64.h notes a place in the code, the code holds
  *
@@ -28,6 +28,7 @@ struct record {
     uint32_t code_size, guest_size, n_insns;
     uint16_t n_spans, n_exits, n_faults, n_relocs, n_data;
     uint8_t tier, spare;
+    uint32_t n_recipes, none;
 };
 
 struct record_span {
@@ -51,7 +52,7 @@ struct record_parts {
     const struct fault_point *faults;
     const uint32_t *relocs;
     const struct regmap *map;
-    const uint8_t *guest, *code;
+    const uint8_t *recipes, *guest, *code;
     size_t size;
 };
 struct record_parts record_parts(const struct record *rec);

@@ -56,7 +56,7 @@ record_make(struct engine *en, const struct region *r, const struct translation 
     *rec = (struct record){.hash = made->hash, .code_size = code_size, .guest_size = guest, .n_insns = made->n_insns,
                            .n_spans = (uint16_t)made->n_spans, .n_exits = (uint16_t)made->n_exits,
                            .n_faults = (uint16_t)made->n_faults, .n_relocs = (uint16_t)x->n_relocs,
-                           .n_data = (uint16_t)made->n_data, .tier = made->tier};
+                           .n_data = (uint16_t)made->n_data, .tier = made->tier, .n_recipes = made->n_recipes};
     const struct record_parts p = record_parts(rec);
     if (p.size > room || p.size > RECORD_MAX) {
         return 0;
@@ -82,6 +82,7 @@ record_make(struct engine *en, const struct region *r, const struct translation 
     if (p.map != NULL) {
         memcpy((void *)(uintptr_t)p.map, made->map, sizeof *p.map);
     }
+    memcpy((void *)(uintptr_t)p.recipes, made->recipes, made->n_recipes);
     uint8_t *bytes = (uint8_t *)(uintptr_t)p.guest;
     for (unsigned b = 0; b < r->n_blocks; b++) {
         for (unsigned k = r->blocks[b].first; k < r->blocks[b].first + r->blocks[b].count; k++) {
