@@ -170,6 +170,10 @@ loop_run(struct loop *l)
             f->ready(f->arg, ev.events);
         }
     }
+    uint64_t count;
+    while (read(l->stopfd, &count, sizeof count) < 0 && errno == EINTR) {
+    }
+    atomic_store(&l->stop, false);
 }
 
 int

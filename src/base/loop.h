@@ -36,7 +36,7 @@ struct loop_timer {
 struct loop *loop_new(struct err *e);
 void loop_free(struct loop *l);
 
-/* Wait and call back, until loop_stop(). */
+/* Wait and call back, until loop_stop(), or not at all if that has been called already. It may be run again. */
 void loop_run(struct loop *l);
 void loop_stop(struct loop *l);
 

@@ -53,27 +53,13 @@ finisher_write(void *dev, uint64_t off, unsigned size, uint64_t v)
     device_unlock(&f->dev);
 }
 
-/* Linux and U-Boot learn the values from nodes that point to the register. */
-static int
-value_fdt(void *fdt, const char *name, const char *compatible, uint32_t value)
-{
-    int r = fdt_begin_node(fdt, name);
-    r = r != 0 ? r : fdt_property_string(fdt, "compatible", compatible);
-    r = r != 0 ? r : fdt_property_u32(fdt, "regmap", PHANDLE_FINISHER);
-    r = r != 0 ? r : fdt_property_u32(fdt, "offset", 0);
-    r = r != 0 ? r : fdt_property_u32(fdt, "value", value);
-    return r != 0 ? r : fdt_end_node(fdt);
-}
-
 static int
 finisher_fdt(const struct device *d, void *fdt)
 {
     static const char compatible[] = "sifive,test1\0sifive,test0\0syscon";
     int r = device_fdt_begin(d, fdt, "test", compatible, sizeof compatible);
     r = r != 0 ? r : fdt_property_u32(fdt, "phandle", PHANDLE_FINISHER);
-    r = r != 0 ? r : fdt_end_node(fdt);
-    r = r != 0 ? r : value_fdt(fdt, "poweroff", "syscon-poweroff", OFF);
-    return r != 0 ? r : value_fdt(fdt, "reboot", "syscon-reboot", REBOOT);
+    return r != 0 ? r : fdt_end_node(fdt);
 }
 
 static void

@@ -92,12 +92,21 @@ struct virtio {
     pthread_cond_t idle; /* inflight has become 0 */
 };
 
+/* Where a device is to be. */
+struct virtio_place {
+    struct physmap *pm; /* ref */
+    uint64_t base;
+    struct irq irq;
+    bool packed;        /* offer packed rings, too */
+    unsigned slot;      /* for who gives places */
+};
+
 /*
- * The registers of a slot at `base`. v->ops, features (besides those of the transport), s.config are set; NULL ops: a slot without a
- * device, which v is freed with. `packed`: offer packed rings. 0, or -errno with *e.
+ * The registers at a place. v->ops, features (besides those of the transport), s.config are set; NULL ops: a slot without a device.
+ * 0, or -errno with *e.
  */
-int virtio_mmio_init(struct virtio *v, struct physmap *pm, uint64_t base, const struct irq *irq, bool packed, struct err *e);
-struct device *virtio_mmio_empty(struct physmap *pm, uint64_t base, const struct irq *irq, struct err *e);
+int virtio_mmio_init(struct virtio *v, const struct virtio_place *at, struct err *e);
+struct device *virtio_empty_new(const struct virtio_place *at, struct err *e);
 
 static inline bool
 virtio_has(const struct virtio *v, uint64_t feature)

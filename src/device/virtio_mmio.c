@@ -308,17 +308,18 @@ static const struct device_type type_ = {
 static const struct io_ops ops_ = {mmio_read, mmio_write, 1 | 2 | 4 | 8};
 
 int
-virtio_mmio_init(struct virtio *v, struct physmap *pm, uint64_t base, const struct irq *irq, bool packed, struct err *e)
+virtio_mmio_init(struct virtio *v, const struct virtio_place *at, struct err *e)
 {
-    const int r = physmap_add_io(pm, v->ops != NULL ? v->ops->name : "virtio-mmio", base, MMIO_BYTES, &ops_, v, e);
+    const char *name = v->ops != NULL ? v->ops->name : "virtio-mmio";
+    const int r = physmap_add_io(at->pm, name, at->base, MMIO_BYTES, &ops_, v, e);
     if (r < 0) {
         return r;
     }
-    device_init(&v->dev, &type_, base, MMIO_BYTES, irq->n);
+    device_init(&v->dev, &type_, at->base, MMIO_BYTES, at->irq.n);
     pthread_cond_init(&v->idle, NULL);
-    v->pm = pm;
-    v->irq = *irq;
-    v->features |= VIRTIO_F_VERSION_1 | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX | (packed ? VIRTIO_F_RING_PACKED : 0);
+    v->pm = at->pm;
+    v->irq = at->irq;
+    v->features |= VIRTIO_F_VERSION_1 | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX | (at->packed ? VIRTIO_F_RING_PACKED : 0);
     device_lock(&v->dev);
     reset_locked(v);
     device_unlock(&v->dev);
@@ -326,14 +327,14 @@ virtio_mmio_init(struct virtio *v, struct physmap *pm, uint64_t base, const stru
 }
 
 struct device *
-virtio_mmio_empty(struct physmap *pm, uint64_t base, const struct irq *irq, struct err *e)
+virtio_empty_new(const struct virtio_place *at, struct err *e)
 {
     struct virtio *v = calloc(1, sizeof *v);
     if (v == NULL) {
         err_set(e, -ENOMEM, "virtio-mmio");
         return NULL;
     }
-    if (virtio_mmio_init(v, pm, base, irq, false, e) < 0) {
+    if (virtio_mmio_init(v, at, e) < 0) {
         free(v);
         return NULL;
     }
