@@ -192,9 +192,8 @@ commutes(enum ir_op op)
     }
 }
 
-/* Are the value's upper 33 bits all equal, whatever its operands? */
 static bool
-is_sext32(const struct ir *ir, ref r)
+sign_extends(const struct ir *ir, ref r, unsigned depth)
 {
     const struct ir_ins *i = &ir->ins[r];
     switch (i->op) {
@@ -209,10 +208,19 @@ is_sext32(const struct ir *ir, ref r)
         return i->aux != IRT_U64 && i->aux != IRT_U32;
     case IR_SRLW:
         return ir_is_const(ir, i->b) && (ir->ins[i->b].imm & 31) != 0;
-    case IR_AND: {
-        const struct ir_ins *b = &ir->ins[i->b];
-        return b->op == IR_CONST && b->imm >= 0 && b->imm <= INT32_MAX;
-    }
+    case IR_AND:
+        if (ir_is_const(ir, i->b) && ir->ins[i->b].imm >= 0 && ir->ins[i->b].imm <= INT32_MAX) {
+            return true;
+        }
+        /* fallthrough */
+    case IR_OR: case IR_XOR: case IR_MIN: case IR_MAX: case IR_MINU: case IR_MAXU:
+        return depth < 4 && sign_extends(ir, i->a, depth + 1) && sign_extends(ir, i->b, depth + 1);
+    case IR_NOT:
+        return depth < 4 && sign_extends(ir, i->a, depth + 1);
+    case IR_SRL:
+        return ir_is_const(ir, i->b) && (ir->ins[i->b].imm & 63) > 32;
+    case IR_SRA:
+        return (ir_is_const(ir, i->b) && (ir->ins[i->b].imm & 63) >= 32) || (depth < 4 && sign_extends(ir, i->a, depth + 1));
     case IR_AMO: case IR_LR: case IR_CAS:
         return (i->aux & 3) != 3;
     case IR_FTOI:
@@ -220,6 +228,13 @@ is_sext32(const struct ir *ir, ref r)
     default:
         return false;
     }
+}
+
+/* Are the value's upper 33 bits all equal, whatever its operands? */
+bool
+ir_is_sext32(const struct ir *ir, ref r)
+{
+    return sign_extends(ir, r, 0);
 }
 
 /* Does the operation look at the low 32 bits of its operands only? Its narrow form, then. */
@@ -366,7 +381,7 @@ simplify(struct ir *ir, struct ir_ins *i)
         }
         break;
     case IR_SEXT32:
-        if (is_sext32(ir, i->a)) {
+        if (ir_is_sext32(ir, i->a)) {
             return i->a;
         }
         if (narrow(a->op) != IR_NOP) {
@@ -385,7 +400,7 @@ simplify(struct ir *ir, struct ir_ins *i)
             return ir_emit(ir, IR_SEXT32, 0, a->a, 0, 0, 0);
         }
         if (a->op == IR_DIV || a->op == IR_REM) {
-            if (is_sext32(ir, a->a) && is_sext32(ir, a->b)) {
+            if (ir_is_sext32(ir, a->a) && ir_is_sext32(ir, a->b)) {
                 return ir_emit(ir, a->op == IR_DIV ? IR_DIVW : IR_REMW, 0, a->a, a->b, 0, 0);
             }
         }

@@ -115,6 +115,7 @@ void ir_setf(struct ir *ir, unsigned g, ref v);
 /* The value of a pure operation on these operands; false if it is not one that is worth it. And is it? */
 bool ir_fold(enum ir_op op, uint64_t a, uint64_t b, int64_t *out);
 bool ir_can_fold(enum ir_op op);
+bool ir_is_sext32(const struct ir *ir, ref r); /* a sign-extended 32-bit number, as far as is known */
 
 static inline bool
 ir_is_const(const struct ir *ir, ref r)

@@ -143,7 +143,7 @@ struct region {
 
 struct jit_stats {
     unsigned long blocks, regions, bytes, insns, exits[JX_COUNT], chains, flushes, invalidated, hot, interp_runs, faults;
-    unsigned long shared, folded, dead, spills, lazy_nans, lazy_boxes, settled, flags_kept, amodes, unstored;
+    unsigned long shared, folded, dead, spills, lazy_nans, lazy_boxes, settled, flags_kept, amodes, unstored, halves;
 };
 
 struct jit {
@@ -206,7 +206,7 @@ x_poll(struct x64 *x)
 /* tcache.c */
 int jit_init(struct engine *en, struct err *e);
 void jit_fini(struct engine *en);
-struct translation *jit_begin(struct jit *j, struct x64 *x); /* room for code; NULL: the cache is full */
+struct translation *jit_begin(struct jit *j, struct x64 *x, unsigned tier); /* room for code; NULL: the cache is full */
 /*
  * Copies what jit_begin() gave, and what that points to: complete but for what a published one has. epoch: of the code, before the bytes
  * that it was made from were read. NULL without memory, or if they have changed.

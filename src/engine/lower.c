@@ -248,6 +248,7 @@ compare(struct lower *l, enum ir_op op, ref a, ref b)
     static const uint8_t mirror[16] = {[CC_E] = CC_E,  [CC_NE] = CC_NE, [CC_L] = CC_G,  [CC_GE] = CC_LE,
                                        [CC_B] = CC_A,  [CC_AE] = CC_BE};
     enum cc cc = (enum cc)ccs[op];
+    const bool w = !l->sext[l->i]; /* else the low halves say it */
     const struct ir_ins *pa = &l->ir->ins[a], *pb = &l->ir->ins[b];
     if (pa->op == IR_CONST && pb->op != IR_CONST) {
         const ref t = a;
@@ -259,22 +260,22 @@ compare(struct lower *l, enum ir_op op, ref a, ref b)
     struct mem m;
     if (pb->op == IR_CONST && pb->imm == (int32_t)pb->imm) {
         if (memory_operand(l, a, &m)) {
-            x_mi(&l->x, X_I_CMP, true, m, (int32_t)pb->imm);
+            x_mi(&l->x, X_I_CMP, w, m, (int32_t)pb->imm);
             return cc;
         }
         const int ra = use_int(l, a);
         if (pb->imm == 0) {
-            x_rr(&l->x, X_TEST, true, ra, ra);
+            x_rr(&l->x, X_TEST, w, ra, ra);
         } else {
-            x_ri(&l->x, X_I_CMP, true, ra, (int32_t)pb->imm);
+            x_ri(&l->x, X_I_CMP, w, ra, (int32_t)pb->imm);
         }
         return cc;
     }
     const int ra = use_int(l, a);
     if (memory_operand(l, b, &m)) {
-        x_rm(&l->x, X_CMP, true, ra, m);
+        x_rm(&l->x, X_CMP, w, ra, m);
     } else {
-        x_rr(&l->x, X_CMP, true, ra, use_int(l, b));
+        x_rr(&l->x, X_CMP, w, ra, use_int(l, b));
     }
     return cc;
 }
@@ -692,7 +693,7 @@ jit_lower(struct engine *en, struct region *r)
         }
     }
     j->no_room = false;
-    struct translation *t = jit_begin(j, &l->x);
+    struct translation *t = jit_begin(j, &l->x, r->tier);
     if (t == NULL) {
         j->no_room = true;
         return NULL;

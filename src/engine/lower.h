@@ -85,6 +85,8 @@ struct lower {
     bool waits;                /* what can wait does; lower_late.c has this and what follows */
     bool waiting[IR_LIMIT];    /* … until it is asked for */
     bool as_value[IR_LIMIT];   /* used otherwise than for an address */
+    bool whole[IR_LIMIT];      /* somebody looks at its upper half; else that may be anything, and the guest's is the sign extended */
+    bool sext[IR_LIMIT];       /* all operands are ir_is_sext32(), before anything is passed over */
     bool superseded[IR_LIMIT]; /* a SET that another follows before homes must be exact */
     uint8_t depth[IR_LIMIT];   /* of what waits on one another */
     uint16_t pend[32];         /* the SETs whose values the homes have not got, where pending has a bit */

@@ -12,6 +12,13 @@ binary(struct lower *l, const struct ir_ins *i, unsigned op, unsigned digit, boo
 {
     struct x64 *x = &l->x;
     const struct ir_ins *pb = &l->ir->ins[i->b];
+    if (op == X_SUB && ir_is_const(l->ir, i->a) && l->ir->ins[i->a].imm == 0) {
+        const int b = use_int(l, i->b), d = def_int(l, i->b);
+        x_mov(x, d, b);
+        x_rr(x, 0xf7, w, X_NEG, d);
+        made_int(l, d);
+        return;
+    }
     const int a = use_int(l, i->a);
     if (pb->op == IR_CONST && pb->imm == (int32_t)pb->imm) {
         const int d = def_int(l, i->a);
@@ -45,10 +52,14 @@ binary(struct lower *l, const struct ir_ins *i, unsigned op, unsigned digit, boo
     made_int(l, d);
 }
 
-/* Sign-extend the low 32 bits of the value just made. */
+/* Sign-extend the low 32 bits of the value just made, if somebody looks. */
 static void
 extend(struct lower *l)
 {
+    if (!l->whole[l->i]) {
+        l->j->stats.halves++;
+        return;
+    }
     for (int k = 0; k < 16; k++) {
         if (l->reg[k] == l->i) {
             x_rr(&l->x, X_MOVSXD, true, k, k);

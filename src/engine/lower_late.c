@@ -45,6 +45,41 @@ forms_address(const struct ir *ir, const struct ir_ins *i)
     return i->op == IR_ADD || (i->op == IR_SLL && ir_is_const(ir, i->b) && (uint64_t)ir->ins[i->b].imm <= 3);
 }
 
+/* Does k, as it will be lowered, look at no more of that operand than its low half? */
+static bool
+looks_low(const struct lower *l, unsigned k, unsigned arg)
+{
+    const struct ir *ir = l->ir;
+    const struct ir_ins *i = &ir->ins[k];
+    switch (i->op) {
+    case IR_ADDW: case IR_SUBW: case IR_MULW: case IR_SLLW: case IR_SRLW: case IR_SRAW: case IR_RORW: case IR_ROLW:
+    case IR_DIVW: case IR_DIVUW: case IR_REMW: case IR_REMUW: case IR_CLZ32: case IR_CTZ32:
+    case IR_SEXT8: case IR_SEXT16: case IR_SEXT32: case IR_ZEXT8: case IR_ZEXT16: case IR_ZEXT32:
+        return true;
+    case IR_SRL: case IR_SRA: case IR_ROR: case IR_ROL:
+        return arg == 1;
+    case IR_SLL:
+        return arg == 1 || !l->whole[k];
+    case IR_AND:
+        if (ir_is_const(ir, i->b) && ir->ins[i->b].imm >= 0 && ir->ins[i->b].imm <= INT32_MAX) {
+            return true;
+        }
+        /* fallthrough */
+    case IR_ADD: case IR_SUB: case IR_MUL: case IR_OR: case IR_XOR: case IR_NOT:
+        return !l->whole[k];
+    case IR_STORE:
+        return arg == 1 && i->aux <= IRT_U32;
+    case IR_ITOF:
+        return (i->aux & 0xe) == IRI_W || (i->aux & 0xe) == IRI_WU;
+    case IR_SET: /* a recipe can extend it */
+        return l->superseded[k] && l->sext[k];
+    case IR_BR: case IR_EQ: case IR_NE: case IR_LT: case IR_GE: case IR_LTU: case IR_GEU:
+        return l->sext[k]; /* compare() */
+    default:
+        return false;
+    }
+}
+
 void
 late_used(struct lower *l, unsigned k)
 {
@@ -56,6 +91,9 @@ late_used(struct lower *l, unsigned k)
         if (!access && !(forms_address(ir, i) && !l->as_value[k]) && !(i->op == IR_SET && l->superseded[k])) {
             l->as_value[args[a]] = true;
         }
+        if (!looks_low(l, k, a)) {
+            l->whole[args[a]] = true;
+        }
     }
 }
 
@@ -63,6 +101,21 @@ static bool
 is_waiting(const struct lower *l, ref r)
 {
     return l->waiting[r] && l->when[r] == 0;
+}
+
+/* What only the low half is wanted of needs no extension. */
+static void
+pass_over(struct lower *l, unsigned k)
+{
+    struct ir_ins *i = &l->ir->ins[k];
+    ref *const args[2] = {&i->a, &i->b};
+    for (unsigned a = 0; a < 2 && a < ir_args[i->op]; a++) {
+        const struct ir_ins *v = &l->ir->ins[*args[a]];
+        if (is_waiting(l, *args[a]) && !l->whole[*args[a]] && (v->op == IR_SEXT32 || v->op == IR_ZEXT32) && looks_low(l, k, a)) {
+            *args[a] = v->a;
+            l->j->stats.halves++;
+        }
+    }
 }
 
 /* It costs nothing to make it later: one register instead of another is needed until then, or none. */
@@ -226,15 +279,18 @@ late_order(struct lower *l)
     l->pending = 0;
     for (unsigned k = 1; k < ir->n; k++) {
         const struct ir_ins *i = &ir->ins[k];
-        const ref args[3] = {i->a, i->b, i->c};
         if (i->op == IR_NOP || ir_is_known(ir, (ref)k)) {
             continue;
         }
+        if (i->op != IR_SET) {
+            pass_over(l, k);
+        }
+        const ref args[3] = {i->a, i->b, i->c};
         if (i->op == IR_SET) {
             l->pend[i->aux] = (uint16_t)k;
             l->pending |= 1u << i->aux;
             /* In its home already, most likely; or nobody waits. */
-            if (!l->waits || l->set_at[i->a] == k) {
+            if (!l->waits || (l->set_at[i->a] == k && !l->superseded[k])) {
                 if (!is_waiting(l, i->a)) {
                     commit(l, k);
                     continue;
@@ -343,7 +399,11 @@ late_recipe(struct lower *l)
     const uint32_t start = l->n_recipes;
     for (uint32_t left = l->pending; left != 0; left &= left - 1) {
         const unsigned g = (unsigned)__builtin_ctz(left);
-        write_value(l, l->ir->ins[l->pend[g]].a, 0);
+        const ref v = l->ir->ins[l->pend[g]].a;
+        write_value(l, v, 0);
+        if (!l->whole[v] && !ir_is_known(l->ir, v)) {
+            write_bytes(l, RECIPE_OP + IR_SEXT32, NULL, 0);
+        }
         write_bytes(l, RECIPE_SET | g, NULL, 0);
     }
     write_bytes(l, RECIPE_END, NULL, 0);

@@ -68,7 +68,12 @@ lower_plan(struct lower *l)
     memset(l->within, 0, ir->n * sizeof l->within[0]);
     memset(l->calm, 0, ir->n * sizeof l->calm[0]);
     memset(l->as_value, 0, ir->n * sizeof l->as_value[0]);
+    memset(l->whole, !l->waits, ir->n * sizeof l->whole[0]);
     memset(l->superseded, 0, ir->n * sizeof l->superseded[0]);
+    for (unsigned k = 1; k < ir->n; k++) {
+        const struct ir_ins *i = &ir->ins[k];
+        l->sext[k] = ir_args[i->op] != 0 && ir_is_sext32(ir, i->a) && (ir_args[i->op] == 1 || ir_is_sext32(ir, i->b));
+    }
     uint32_t x_dead = 0, f_dead = 0; /* guest registers that are written again before anybody can look */
     uint32_t x_again = 0;            /* … before homes must be exact */
     for (unsigned k = ir->n; k-- > 1;) {

@@ -128,7 +128,7 @@ save(struct lower *l, bool fp, int reg)
     }
     for (uint32_t left = fp ? 0 : l->pending; left != 0; left &= left - 1) {
         const unsigned g = (unsigned)__builtin_ctz(left);
-        if (l->ir->ins[l->pend[g]].a == r && l->map->x[g] == NO_REG && !needed(l, l->home[g])) {
+        if (l->ir->ins[l->pend[g]].a == r && l->whole[r] && l->map->x[g] == NO_REG && !needed(l, l->home[g])) {
             x_rm(&l->x, X_STORE, true, reg, M(RBP, HART_X(g)));
             l->home[g] = r;
             l->pending &= ~(1u << g);
@@ -336,7 +336,7 @@ arrived(struct lower *l, int reg, ref r)
     l->reg[reg] = r;
     for (uint32_t left = l->pending; left != 0; left &= left - 1) {
         const unsigned g = (unsigned)__builtin_ctz(left);
-        if (l->map->x[g] == reg && l->ir->ins[l->pend[g]].a == r) {
+        if (l->map->x[g] == reg && l->ir->ins[l->pend[g]].a == r && l->whole[r]) {
             l->pending &= ~(1u << g);
         }
     }
@@ -369,7 +369,7 @@ lower_written(struct lower *l, unsigned set)
     const struct ir_ins *i = &l->ir->ins[set];
     const int h = l->map->x[i->aux];
     l->pend[i->aux] = (uint16_t)set;
-    if (h != NO_REG ? l->reg[h] == i->a : l->home[i->aux] == i->a) {
+    if (l->whole[i->a] && (h != NO_REG ? l->reg[h] == i->a : l->home[i->aux] == i->a)) {
         l->pending &= ~(1u << i->aux);
     } else {
         l->pending |= 1u << i->aux;

@@ -192,7 +192,7 @@ record_load(struct engine *en, const struct record *rec, uint64_t pc, uint64_t e
     if (rec->n_spans > REGION_BLOCKS) {
         return NULL;
     }
-    struct translation *t = jit_begin(j, &x);
+    struct translation *t = jit_begin(j, &x, rec->tier);
     if (t == NULL || !x_room(&x, rec->code_size) || EXITS_MAX - j->n_exits < rec->n_exits ||
         j->data_end - j->data_top < (ptrdiff_t)rec->n_data) {
         j->no_room = true;

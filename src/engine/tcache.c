@@ -35,6 +35,7 @@
 #define ENTRIES_BYTES (GUEST_TOP * 2)
 #define HEAT_BITS 14
 #define TRANSLATION_ALIGN 32 /* where the next one may begin */
+#define HOT_ALIGN 64         /* … if it is a region: a line of the host's, for small loops' sake */
 #define PAGE_BUCKETS (1u << 12)
 
 #define CALLEE_SAVED (1u << RBX | 1u << RBP | 0xf000u)
@@ -179,11 +180,11 @@ engine_stats(const struct engine *en, char *text, size_t size)
     int n = snprintf(
         text, size,
         "blocks %lu, regions %lu, guest instructions %lu, bytes %lu\n"
-        "folded %lu, shared %lu, dead %lu, spilled %lu, late NaNs %lu, late boxes %lu, settled %lu, flags kept %lu, addresses %lu, not stored %lu\n"
+        "folded %lu, shared %lu, dead %lu, spilled %lu, late NaNs %lu, late boxes %lu, settled %lu, flags kept %lu, addresses %lu, not stored %lu, halves %lu\n"
         "chains %lu, forgotten %lu, flushes %lu, faults %lu, hot %lu, interpreted runs %lu\n"
         "exits: indirect %lu, chain %lu, hot %lu, poll %lu, interpreter %lu, system call %lu, other %lu\n",
         s->blocks, s->regions, s->insns, s->bytes, j->ir->folded, j->ir->shared, s->dead, s->spills, s->lazy_nans,
-        s->lazy_boxes, s->settled, s->flags_kept, s->amodes, s->unstored, s->chains, s->invalidated,
+        s->lazy_boxes, s->settled, s->flags_kept, s->amodes, s->unstored, s->halves, s->chains, s->invalidated,
         s->flushes, s->faults, s->hot, s->interp_runs, x[JX_INDIRECT], x[JX_CHAIN], x[JX_HOT], x[JX_POLL], x[JX_INTERP],
         x[JX_ECALL], x[JX_EBREAK] + x[JX_ILLEGAL] + x[JX_FENCE_I]);
     if (kept != NULL && n >= 0 && (size_t)n < size) {
@@ -350,12 +351,13 @@ stop_sharing(struct jit *j)
 }
 
 struct translation *
-jit_begin(struct jit *j, struct x64 *x)
+jit_begin(struct jit *j, struct x64 *x, unsigned tier)
 {
+    const unsigned align = tier == 2 ? HOT_ALIGN : TRANSLATION_ALIGN;
     if (j->inherited) {
         stop_sharing(j);
     }
-    uint8_t *const at = (uint8_t *)(((uintptr_t)j->top + TRANSLATION_ALIGN - 1) & ~(uintptr_t)(TRANSLATION_ALIGN - 1));
+    uint8_t *const at = (uint8_t *)(((uintptr_t)j->top + align - 1) & ~(uintptr_t)(align - 1));
     if (at + 4096 > j->code + j->size || j->n_by_addr == TRANSLATIONS_MAX) {
         return NULL;
     }
