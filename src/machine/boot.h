@@ -32,6 +32,9 @@ struct boot_image {
     size_t n_mem;
 };
 
+/* The embedded guest: a kernel for S-mode. */
+extern const struct boot_image boot_embedded;
+
 struct boot_range {
     const char *what;
     uint64_t start, end;
