@@ -499,7 +499,7 @@ interp_adaptive(struct hart *h, int64_t budget)
 
 /*
  * A fault in translated code, with the host's registers as they were. Makes the hart exact and returns true if the
- * interpreter is to do the instruction again, and fault for good; *resume if the code can just go on.
+ * fault is the guest's; h->interpret: the interpreter is to do the instruction again, and find out. *resume if the code can just go on.
  */
 bool
 adaptive_fault(struct hart *h, void *ucontext, uint64_t host_addr, bool *resume)
@@ -550,6 +550,7 @@ adaptive_fault(struct hart *h, void *ucontext, uint64_t host_addr, bool *resume)
     }
     fstate_settle(h, t->faults[lo].nan, t->faults[lo].single);
     h->pc = t->pc + (uint64_t)(int64_t)t->faults[lo].delta;
+    h->interpret = t->faults[lo].again;
     h->ip = NULL;
     h->jit_sp = (char *)(uintptr_t)uc->uc_mcontext.gregs[REG_RSP];
     __atomic_store_n(&h->jit_inside, 0, __ATOMIC_RELEASE);

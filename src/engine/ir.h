@@ -63,6 +63,7 @@ enum ir_op {
 
 /* aux of LOAD: bits and sign; of STORE, LR, SC, AMO, CAS: bits as log2 of bytes (and the operation of AMO above). */
 enum ir_type { IRT_U8, IRT_U16, IRT_U32, IRT_U64, IRT_S8, IRT_S16, IRT_S32 };
+#define IRA_SC 8 /* of AMO and CAS: it stands for a pair of LR and SC, see lrsc.c */
 enum ir_amo { IRA_ADD, IRA_SWAP, IRA_XOR, IRA_OR, IRA_AND, IRA_MIN, IRA_MAX, IRA_MINU, IRA_MAXU };
 /* aux of FP operations: the format; of FTOI, ITOF: with the integer above, and a mode that is not nearest; of FMADD: what is negated. */
 enum { IRF_NEG_PRODUCT = 0x10, IRF_NEG_ADDEND = 0x20 };
@@ -94,7 +95,7 @@ struct ir {
 enum {
     IROPT_FOLD = 1, IROPT_CSE = 2, IROPT_FUSE = 4, IROPT_DSE = 8, IROPT_REGIONS = 16, IROPT_PLACE = 32, IROPT_NAN = 64,
     IROPT_BOX = 128, IROPT_FLAGS = 256, IROPT_TWICE = 512,
-    IROPT_FMA = 1024, IROPT_TRUST = 2048, IROPT_LATE = 4096, IROPT_ALL = 8191,
+    IROPT_FMA = 1024, IROPT_TRUST = 2048, IROPT_LATE = 4096, IROPT_LRSC = 8192, IROPT_ALL = 16383,
 };
 
 extern const char *const ir_names[IR_OP_COUNT];
@@ -136,6 +137,9 @@ ir_room(const struct ir *ir)
 {
     return ir->n + 24 < IR_LIMIT;
 }
+
+/* lrsc.c: pairs of LR and SC become one instruction where that is exact. How many. */
+unsigned lrsc_join(struct ir *ir);
 
 /*
  * front.c: append the meaning of a guest instruction at pc. taken: for a conditional branch, go on where it is taken rather than

@@ -69,7 +69,7 @@ struct jexit {
 };
 
 struct fault_point {
-    uint32_t off; /* of the host instruction, from the translation's start */
+    uint32_t off : 31, again : 1; /* of the host instruction, from the translation's start; whose fault it is the interpreter finds out */
     int32_t delta; /* guest address, from the translation's pc */
     uint32_t nan, single, dirty; /* struct fstate */
     uint32_t recipe; /* of the guest registers whose homes are not exact: where in `recipes`, or 0 (lower_late.c) */
@@ -143,7 +143,7 @@ struct region {
 
 struct jit_stats {
     unsigned long blocks, regions, bytes, insns, exits[JX_COUNT], chains, flushes, invalidated, hot, interp_runs, faults;
-    unsigned long shared, folded, dead, spills, lazy_nans, lazy_boxes, settled, flags_kept, amodes, unstored, halves;
+    unsigned long shared, folded, dead, spills, lazy_nans, lazy_boxes, settled, flags_kept, amodes, unstored, halves, pairs;
 };
 
 struct jit {

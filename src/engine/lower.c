@@ -446,6 +446,14 @@ lower_stub(struct lower *l, const struct stub *s)
         fp_put_nan(l, s->fmt, &s->places);
         x_jmp_to(x, s->back);
         break;
+    case STUB_FORGET:
+        x_store_imm(x, 1, M(RBP, HART(resv_size)), 0);
+        x_jmp_to(x, s->back);
+        break;
+    case STUB_RESERVE:
+        lower_reserve(l, s);
+        x_jmp_to(x, s->back);
+        break;
     case STUB_FMA:
         fma_stub(l, s);
         x_jmp_to(x, s->back);
@@ -457,6 +465,9 @@ static void
 lower_unit(struct lower *l)
 {
     struct ir *ir = l->ir;
+    if ((ir->opts & IROPT_LRSC) && l->j->profile == NULL) { /* a branch less would be counted */
+        l->j->stats.pairs += lrsc_join(ir);
+    }
     lower_plan(l);
     if (l->j->show & SHOW_IR) {
         show_ir(l->en, l->r, ir);

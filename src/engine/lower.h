@@ -31,6 +31,8 @@ enum stub_kind {
     STUB_INDIRECT, /* an indirect jump that the manager makes: target in rax, standard convention */
     STUB_NAN,    /* what is a NaN becomes the canonical one wherever it is, then back */
     STUB_FMA,    /* the same, and a flag: pc is the number of the test */
+    STUB_RESERVE, /* a compare-and-swap in place of lr and sc has failed: rax is what it saw, arg the register of the address; then back */
+    STUB_FORGET, /* there was a reservation: no more; then back */
     STUB_EDGE,   /* to the block at pc, whose label wants f registers otherwise than they are */
 };
 
@@ -184,6 +186,7 @@ void fstate_put(struct fstate *fs, unsigned g, unsigned kind);
 /* lower_int.c: true if it knew the instruction */
 bool lower_int(struct lower *l, const struct ir_ins *i);
 void lower_fence(struct lower *l);
+void lower_reserve(struct lower *l, const struct stub *s);
 
 /* lower_fp.c: true if it knew the instruction */
 bool lower_fp(struct lower *l, const struct ir_ins *i);

@@ -11,8 +11,9 @@ fault_for(struct lower *l, uint64_t pc, const struct fstate *fs)
         l->full = true;
         return;
     }
-    l->faults[l->n_faults++] = (struct fault_point){(uint32_t)(x_here(&l->x) - l->start), (int32_t)(pc - l->r->pc),
-                                                    fs->nan & fs->dirty, fs->single & fs->dirty, fs->dirty, late_recipe(l)};
+    l->faults[l->n_faults++] = (struct fault_point){.off = (uint32_t)(x_here(&l->x) - l->start) & INT32_MAX, .delta = (int32_t)(pc - l->r->pc),
+                                                    .nan = fs->nan & fs->dirty, .single = fs->single & fs->dirty, .dirty = fs->dirty,
+                                                    .recipe = late_recipe(l)};
 }
 
 void
@@ -20,6 +21,10 @@ fault_here(struct lower *l)
 {
     l->full |= l->n_fma != 0;
     fault_for(l, pc_here(l), &l->fs);
+    const struct ir_ins *i = &l->ir->ins[l->i];
+    if ((i->op == IR_AMO || i->op == IR_CAS) && (i->aux & IRA_SC) && !l->full) { /* its lr may be right */
+        l->faults[l->n_faults - 1].again = 1;
+    }
 }
 
 /*

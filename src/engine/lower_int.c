@@ -482,6 +482,22 @@ sign_extend(struct lower *l, unsigned size, int r)
     }
 }
 
+/*
+ * After it: sc has been executed, if this stands for one. Looked at first, for there is hardly ever a reservation: a store would have to
+ * be out of the way before the next locked instruction begins (3 ns).
+ */
+static void
+forget_reservation(struct lower *l, const struct ir_ins *i)
+{
+    if (i->aux & IRA_SC) {
+        x_head(&l->x, 0x80, false, X_I_CMP, NO_REG, RBP, false); /* cmp byte [resv_size], 0 */
+        x_modrm_mem(&l->x, X_I_CMP, M(RBP, HART(resv_size)), 1);
+        x_b(&l->x, 0);
+        struct stub *s = stub_new(l, STUB_FORGET, x_jcc(&l->x, CC_NE));
+        s->back = l->x.p;
+    }
+}
+
 static void
 atomic_op(struct lower *l, const struct ir_ins *i)
 {
@@ -492,6 +508,7 @@ atomic_op(struct lower *l, const struct ir_ins *i)
         const int v = use_int(l, i->b), d = temp_int(l);
         x_mov(x, d, v);
         locked(l, op == IRA_ADD ? X_XADD : X_XCHG, size, d, m);
+        forget_reservation(l, i);
         sign_extend(l, size, d);
         made_int(l, d);
         return;
@@ -531,6 +548,7 @@ atomic_op(struct lower *l, const struct ir_ins *i)
     }
     locked(l, X_CMPXCHG, size, RCX, m);
     x_jcc_to(x, CC_NE, again);
+    forget_reservation(l, i);
     sign_extend(l, size, RAX);
     made_int(l, RAX);
 }
@@ -538,17 +556,46 @@ atomic_op(struct lower *l, const struct ir_ins *i)
 static void
 compare_and_swap(struct lower *l, const struct ir_ins *i)
 {
+    struct x64 *x = &l->x;
     const unsigned size = i->aux & 3;
+    const struct ir_ins *e = &l->ir->ins[i->b];
     claim(l, RAX);
+    if ((i->aux & IRA_SC) && size == 2 && !(e->op == IR_CONST && e->imm == (int32_t)e->imm)) {
+        /* What lr gives is extended; nothing else can be equal to it. */
+        const int r = use_int(l, i->b);
+        x_rr(x, X_MOVSXD, true, RAX, r);
+        x_rr(x, X_CMP, true, RAX, r);
+        l->lock &= ~(1u << r) | 1u << RAX;
+        bail(l, x_jcc(x, CC_NE));
+    }
     const struct mem m = atomic_address(l, i);
     const int v = use_int(l, i->c);
     put_int(l, RAX, i->b);
     locked(l, X_CMPXCHG, size, v, m);
+    if (i->aux & IRA_SC) {
+        struct stub *s = stub_new(l, STUB_RESERVE, x_jcc(x, CC_NE));
+        s->arg = (uint8_t)m.base;
+        s->fmt = (uint8_t)size;
+        forget_reservation(l, i);
+        s->back = x->p;
+    }
     sign_extend(l, size, RAX);
     made_int(l, RAX);
 }
 
-/* Reservations: sc is a compare-and-swap against what lr saw. */
+void
+lower_reserve(struct lower *l, const struct stub *s)
+{
+    sign_extend(l, s->fmt, RAX);
+    if (l->en->cfg.guest_base != 0) { /* a scratch register of this instruction's */
+        x_rm(&l->x, X_SUB, true, s->arg, M(RBP, HART(guest_base)));
+    }
+    x_rm(&l->x, X_STORE, true, s->arg, M(RBP, HART(resv_addr)));
+    x_rm(&l->x, X_STORE, true, RAX, M(RBP, HART(resv_value)));
+    x_store_imm(&l->x, 1, M(RBP, HART(resv_size)), 1 << s->fmt);
+}
+
+/* Reservations: sc is a compare-and-swap against what lr saw. It ends the reservation, also if it faults. */
 static void
 load_reserved(struct lower *l, const struct ir_ins *i)
 {
@@ -589,11 +636,11 @@ store_conditional(struct lower *l, const struct ir_ins *i)
     x_land(x, lost2);
     /* The flags say whether it is held; a value may have to be loaded meanwhile, which leaves them alone. */
     const int v = use_int(l, i->b);
+    x_store_imm(x, 1, M(RBP, HART(resv_size)), 0);
     uint8_t *lost = x_jcc(x, CC_NE);
     x_rm(x, X_MOV, true, RAX, M(RBP, HART(resv_value)));
     locked(l, X_CMPXCHG, size, v, m);
     x_land(x, lost);
-    x_store_imm(x, 1, M(RBP, HART(resv_size)), 0);
     x_rr8(x, X_SETCC | CC_NE, false, 0, RAX);
     x_rr8(x, X_MOVZX8, false, RAX, RAX);
     made_int(l, RAX);

@@ -72,6 +72,7 @@ static struct machine machines[] = {
     {"-fma", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5}},
     {"-twice", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5}},
     {"-flags", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5}},
+    {"-lrsc", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5}},
     {"-trust", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5}},
     {"-late", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5}},
     {"none", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5, .opts_off = ~0u}},

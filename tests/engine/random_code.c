@@ -770,6 +770,9 @@ straight(struct gen *g)
         fp_idiom(g);
     } else if (chance(g, like->mem)) {
         switch (below(g, 7)) {
+        case 5:
+            reserved_loop(g);
+            break;
         case 0:
             computed_access(g);
             break;

@@ -9,6 +9,53 @@
 
 #include <string.h>
 
+/*
+ * lr, something, sc, and mostly back if that failed: what the translator makes one instruction of, and what is nearly that. Some fault, at
+ * the sc alone or at both. Where it goes back nothing can have come between, so it does not turn for ever.
+ */
+void
+reserved_loop(struct gen *g)
+{
+    static const uint32_t ops[] = {0x33, 0x3b, 0x7033, 0x6033, 0x4033, 0x40000033, 0x4000003b, 0x2033, 0x1033};
+    const uint32_t was = g->reserved;
+    const unsigned a = take_reg(g), t = free_reg(g), e = any_reg(g), x = any_reg(g), f3 = 2 + below(g, 2), how = below(g, 8);
+    const unsigned s = free_reg(g);
+    load_address(g, a, (below(g, 12) ? RP_ARENA : RP_CONST) + 8 * below(g, 64) + (below(g, 12) ? 4 * below(g, 2) * (3 - f3) : below(g, 8)));
+    const bool equal = below(g, 4) != 0 && e != 0 && !(g->reserved >> e & 1);
+    if (equal) {
+        W(g, enc_i(0x03, below(g, 6) ? f3 : 6, e, a, 0)); /* what lr will see; now and then with zeros above */
+    }
+    const uint32_t again = here(g);
+    W(g, 0x1000002f | below(g, 4) << 25 | f3 << 12 | t << 7 | a << 15);
+    unsigned v = x;
+    uint32_t out = 0;
+    if (how < 4) {
+        out = here(g);
+        W(g, 0x63 | (below(g, 8) ? 1u : 0u) << 12 | (below(g, 4) ? t << 15 | e << 20 : e << 15 | t << 20));
+    }
+    if (how >= 2 && how < 7) {
+        v = free_reg(g);
+        W(g, ops[below(g, sizeof ops / sizeof ops[0])] | v << 7 | (below(g, 2) ? t << 15 | x << 20 : x << 15 | t << 20));
+    }
+    for (unsigned n = below(g, 3); n > 1 || (n > 0 && how == 3); n--) {
+        straight_kind(g, K_INT, 0);
+    }
+    const bool sure = below(g, 8) != 0;
+    W(g, 0x1800002f | below(g, 4) << 25 | (sure ? f3 : 5 - f3) << 12 | s << 7 | a << 15 | v << 20);
+    if (sure && below(g, 6) != 0) {
+        const uint32_t back = here(g);
+        W(g, 0x1063 | s << 15);
+        aim(g, back, again);
+    }
+    if (out != 0) {
+        aim(g, out, here(g));
+    }
+    if (below(g, 6) == 0) { /* is there a reservation? */
+        W(g, 0x1800002f | f3 << 12 | free_reg(g) << 7 | a << 15 | any_reg(g) << 20);
+    }
+    g->reserved = was;
+}
+
 /* A conditional branch to nowhere yet; `near` allows one of 16 bits. */
 static uint32_t
 branch(struct gen *g, bool near)

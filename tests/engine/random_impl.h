@@ -120,6 +120,7 @@ void load_address(struct gen *g, unsigned rd, uint64_t a);
 void sort_rows(ext_set exts); /* first */
 void straight_kind(struct gen *g, enum kind k, unsigned base); /* base: for memory accesses; 0 lets any of the usual ones */
 void finish_patches(struct gen *g); /* last: any site may be any patch's */
+void reserved_loop(struct gen *g); /* lr … sc */
 unsigned straight(struct gen *g); /* something that goes on behind itself; returns about how many instructions */
 
 #endif
