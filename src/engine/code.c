@@ -24,6 +24,7 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #define PAGE 4096
@@ -136,6 +137,24 @@ forget(struct engine *en, uint64_t from, uint64_t to)
     }
 }
 
+/* The first of pages [page, end) with this flag, or end. Most ranges are data and large: a thread's stack, a heap given back. */
+static uint64_t
+next_page(const struct engine *en, uint64_t page, uint64_t end, uint8_t flag)
+{
+    while (page < end) {
+        uint64_t eight;
+        memcpy(&eight, &en->page_flags[page], sizeof eight); /* behind the last page's flag are those of chunks */
+        if ((eight & flag * UINT64_C(0x0101010101010101)) == 0) {
+            page += sizeof eight;
+        } else if (en->page_flags[page] & flag) {
+            return page;
+        } else {
+            page++;
+        }
+    }
+    return end;
+}
+
 /* Forget [start, end), of any alignment, in pages where something was decoded. */
 static void
 slots_forget(struct engine *en, uint64_t start, uint64_t end)
@@ -144,10 +163,8 @@ slots_forget(struct engine *en, uint64_t start, uint64_t end)
         return;
     }
     start = start < FUSE_BACK ? 0 : start - FUSE_BACK;
-    for (uint64_t page = start / PAGE; page <= (end - 1) / PAGE; page++) {
-        if ((en->page_flags[page] & PAGE_DECODED) == 0) {
-            continue;
-        }
+    const uint64_t stop = (end - 1) / PAGE + 1;
+    for (uint64_t page = start / PAGE; (page = next_page(en, page, stop, PAGE_DECODED)) < stop; page++) {
         uint64_t from = page * PAGE < start ? start : page * PAGE;
         uint64_t to = (page + 1) * PAGE > end ? end : (page + 1) * PAGE;
         forget(en, from, to);
@@ -197,13 +214,11 @@ translations_forget(struct engine *en, uint64_t start, uint64_t end, bool if_cha
     if (en->jit == NULL) {
         return;
     }
-    for (uint64_t p = start / PAGE; p < (end + PAGE - 1) / PAGE; p++) {
-        if (en->page_flags[p] & PAGE_TRANSLATED) {
-            pthread_mutex_lock(&en->jit->lock);
-            jit_forget(en, start, end, if_changed);
-            pthread_mutex_unlock(&en->jit->lock);
-            return;
-        }
+    const uint64_t stop = (end + PAGE - 1) / PAGE;
+    if (next_page(en, start / PAGE, stop, PAGE_TRANSLATED) < stop) {
+        pthread_mutex_lock(&en->jit->lock);
+        jit_forget(en, start, end, if_changed);
+        pthread_mutex_unlock(&en->jit->lock);
     }
 }
 
@@ -241,17 +256,11 @@ engine_code_unmap(struct engine *en, uint64_t start, uint64_t end)
 {
     CHECK(start <= end && end <= GUEST_TOP && (start | end) % PAGE == 0);
     /* Only what was mapped: most unmaps are of data, and must not cost two system calls. */
-    uint64_t from = end;
-    for (uint64_t a = start; a < end; a += PAGE) {
-        if (en->page_flags[a / PAGE] & PAGE_EXEC) {
-            from = a < from ? a : from;
-        } else if (from < a) {
-            unmap_run(en, from, a);
-            from = end;
+    const uint64_t stop = end / PAGE;
+    for (uint64_t p = start / PAGE, behind; (p = next_page(en, p, stop, PAGE_EXEC)) < stop; p = behind) {
+        for (behind = p + 1; behind < stop && (en->page_flags[behind] & PAGE_EXEC); behind++) {
         }
-    }
-    if (from < end) {
-        unmap_run(en, from, end);
+        unmap_run(en, p * PAGE, behind * PAGE);
     }
     code_give_back(en);
 }
