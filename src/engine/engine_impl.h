@@ -155,7 +155,10 @@ void interp_cas128(struct hart *h, const struct insn *i, uint64_t a);
  */
 uint32_t interp_fetch(struct hart *h, uint64_t pc, struct insn *out);
 
-/* The same ahead of h->pc, in its page: what leaves is a fetch at h->pc. */
+/* Decode a word for an interpreter: rd 0 becomes 32. */
+void interp_decode(uint32_t w, ext_set exts, struct insn *out);
+
+/* The same as interp_fetch ahead of h->pc, in its page: what leaves is a fetch at h->pc. */
 void interp_fetch_ahead(struct hart *h, uint64_t at, struct insn *out);
 
 /* The address of a fetch fault at the halfword `at` of h->pc's instruction: the kernel is told where in its page first. */

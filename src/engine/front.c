@@ -207,6 +207,14 @@ system_call(struct front *fr)
 #define ECALL() system_call(fr)
 #define EBREAK() leave(fr, IRX_EBREAK)
 #define ILLEGAL() leave(fr, IRX_ILLEGAL)
+/* A machine's. */
+#define CBO_MAY(field) ((void)0)
+#define CBO_INVAL(addr) ILLEGAL()
+#define SRET() ILLEGAL()
+#define MRET() ILLEGAL()
+#define WFI() ILLEGAL()
+#define SFENCE_VMA(by_va, va, by_asid, asid) ILLEGAL()
+#define SFENCE_ORDER() ILLEGAL()
 #define FENCE_I() leave(fr, IRX_FENCE_I)
 
 static bool

@@ -24,6 +24,15 @@ interp_writes_x(const struct insn *i)
     return i->rd != 32 && !rd_is_f[i->op] && i->op != OP_amocas_q && i->op != OP_ILLEGAL;
 }
 
+void
+interp_decode(uint32_t w, ext_set exts, struct insn *out)
+{
+    isa_decode(w, exts, out);
+    if (out->rd == 0 && !rd_is_f[out->op] && out->op != OP_amocas_q) {
+        out->rd = 32;
+    }
+}
+
 /*
  * May the guest execute the halfword at `at`? Where it may not, slots are not accessible as a rule, and a threaded jump has
  * faulted already; but access is taken away when no hart runs (code.c), and the other interpreters have no slots.
@@ -57,10 +66,7 @@ fetch(struct hart *h, uint64_t pc, struct insn *out)
         }
     } while (unlikely(code_epoch(h->engine) != epoch));
     h->in_guest = was;
-    isa_decode(w, h->exts, out);
-    if (out->rd == 0 && !rd_is_f[out->op] && out->op != OP_amocas_q) {
-        out->rd = 32;
-    }
+    interp_decode(w, h->exts, out);
     return w;
 }
 

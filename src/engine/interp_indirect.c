@@ -3,10 +3,15 @@
  *
  * One indirect branch at the end of each handler instead of one for all, so the host's predictor learns what follows
  * what.
+ *
+ * Compiled twice: for user programs, and for machines (INTERP_MACHINE), where it returns at a poll.
  */
 #include "engine/interp_ops.h"
 
 #include "engine/fp_ops.h"
+#ifdef INTERP_MACHINE
+#include "engine/machine_ops.h"
+#endif
 #include "engine/interp_pc.h"
 
 #define NEXT()                                                              \
@@ -40,6 +45,7 @@ do_illegal:
 #define SEM(name, ...)     \
     do_##name:             \
     {                      \
+        GATE(name)         \
         __VA_ARGS__;       \
     }                      \
     h->instret++;          \

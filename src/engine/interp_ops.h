@@ -353,4 +353,14 @@ typedef uint16_t __attribute__((may_alias)) amem16;
 #define FP_ILLEGAL() LEAVE(EXIT_ILLEGAL, 0)
 #define FENCE_I() LEAVE(EXIT_FENCE_I, LEN)
 
+/* A machine's (machine_ops.h). */
+#define GATE(name)
+#define CBO_MAY(field) ((void)0)
+#define CBO_INVAL(addr) ILLEGAL()
+#define SRET() ILLEGAL()
+#define MRET() ILLEGAL()
+#define WFI() ILLEGAL()
+#define SFENCE_VMA(by_va, va, by_asid, asid) ILLEGAL()
+#define SFENCE_ORDER() ILLEGAL()
+
 #endif

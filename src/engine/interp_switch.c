@@ -3,10 +3,15 @@
  *
  * The plainest of the four and the one that tests trust: it keeps nothing between two instructions, so it also sees
  * modified code at once, and it counts and stops exactly.
+ *
+ * Compiled twice: for user programs, and for machines (INTERP_MACHINE), where it returns at a poll.
  */
 #include "engine/interp_ops.h"
 
 #include "engine/fp_ops.h"
+#ifdef INTERP_MACHINE
+#include "engine/machine_ops.h"
+#endif
 #include "engine/interp_pc.h"
 
 void
@@ -29,6 +34,7 @@ interp_switch(struct hart *h, int64_t budget)
             break;
 #define SEM(name, ...)  \
     case OP_##name: {   \
+        GATE(name)      \
         __VA_ARGS__;    \
     } break;
 #include "isa/sem.inc"

@@ -18,13 +18,16 @@
  * operands, and would mix two instructions. So a slot whose operands would change is only written while no other hart
  * runs; otherwise it gets `uncached`, which executes from memory, and decodes once its hart is alone.
  *
- * Compiled twice: for guest base 0 (INTERP_BASE_ZERO), and for any.
+ * Compiled three times: for guest base 0 (INTERP_BASE_ZERO), for any, and for machines (INTERP_MACHINE, threaded_machine_ops.inc).
  */
 #include "engine/interp_ops.h"
 
 #include "base/check.h"
 #include "engine/fp_ops.h"
 #include "engine/threaded_slot.h"
+#ifdef INTERP_MACHINE
+#include "engine/machine_ops.h"
+#endif
 
 #if defined(__OPTIMIZE__) && !defined(DOPPEL_SANITIZED)
 #define TAIL 1
@@ -48,7 +51,7 @@ typedef struct {
 #define ARGS struct hart *h UNUSED, const struct tslot *ip, int64_t budget, const char *base UNUSED, uint64_t acc UNUSED
 typedef flow handler_fn(ARGS);
 /* The base is 0 unless somebody tests: the other variant need not be fast, and 1,500 handlers take their time to compile. */
-#if TAIL && defined(INTERP_BASE_ZERO)
+#if TAIL && (defined(INTERP_BASE_ZERO) || defined(INTERP_MACHINE))
 #define FUSE_FEW 0
 #else
 #define FUSE_FEW 1
@@ -72,7 +75,11 @@ slot_at(const struct tslot *ip, int64_t bytes)
 INLINE uint64_t
 pc_of(const struct hart *h, const struct tslot *ip)
 {
+#ifdef INTERP_MACHINE /* the product has lost the upper bits: they are the sign */
+    return (uint64_t)(((const char *)ip - h->slots) / THREADED_SCALE);
+#else
     return (uint64_t)((const char *)ip - h->slots) / THREADED_SCALE;
+#endif
 }
 
 INLINE const struct tslot *
@@ -85,6 +92,9 @@ slot_in(const struct hart *h, uint64_t pc)
     const struct insn operands_ = tslot_unpack(ip, (enum shape)SHAPE_##name); \
     const struct insn *const i = &operands_
 
+#ifdef INTERP_MACHINE
+#include "engine/threaded_machine_ops.inc"
+#else
 /* Not in a handler, because it wants the operands' address. */
 static __attribute__((noinline, unused)) void
 cas128(struct hart *h, const struct tslot *ip, uint64_t a)
@@ -107,9 +117,6 @@ leave_poll(struct hart *h, const struct tslot *ip)
     interp_leave_poll(h);
 }
 
-#define PC V(pc_of(h, ip))
-#define AT_RISK() (h->ip = ip)
-
 /* Every taken jump polls: no loop is without one. */
 #define GO_POLLED(to)                                        \
     do {                                                     \
@@ -119,6 +126,11 @@ leave_poll(struct hart *h, const struct tslot *ip)
         }                                                    \
         JUMP_TO(to_);                                        \
     } while (0)
+#endif
+
+#define PC V(pc_of(h, ip))
+#undef AT_RISK
+#define AT_RISK() (h->ip = ip)
 
 /* What an instruction writes to rd is what the next one in the text finds in acc. */
 #undef W
@@ -128,14 +140,22 @@ leave_poll(struct hart *h, const struct tslot *ip)
  * Each meaning in four forms: statements only, for the first of a pair (flow words cannot occur there), and whole handlers;
  * each with rs1 read from memory, and with rs1 in acc.
  */
+#ifdef INTERP_MACHINE
+#define ELSEWHERE ELSEWHERE_HALF
+#define HALF struct half
+#define HALF_DONE ((struct half){acc, NULL})
+#else
+#define HALF uint64_t
+#define HALF_DONE acc
+#endif
 #define STATEMENTS(form, name, ...)                                              \
-    INLINE uint64_t form##_##name(struct hart *h, const struct tslot *ip, uint64_t acc) \
+    INLINE HALF form##_##name(struct hart *h, const struct tslot *ip, uint64_t acc) \
     {                                                                            \
         OPERANDS(name);                                     \
         const uint64_t rs1_ = acc;                                               \
         (void)i, (void)h, (void)rs1_;                                            \
         __VA_ARGS__;                                                             \
-        return acc;                                                              \
+        return HALF_DONE;                                                        \
     }
 #define LEN 4
 #define BRANCH(c) ((void)U(c))
@@ -162,6 +182,18 @@ leave_poll(struct hart *h, const struct tslot *ip)
         GO_POLLED(slot_at(ip, i->imm));  \
     }
 #define JUMP_REL() GO_POLLED(slot_at(ip, i->imm))
+#ifdef INTERP_MACHINE
+#undef ELSEWHERE
+#define ELSEWHERE ELSEWHERE_WHOLE
+#define JUMP(t)                                      \
+    do {                                             \
+        const uint64_t t_ = U(t);                    \
+        if (unlikely((t_ ^ MH->page_va) >= 4096)) {  \
+            CROSS(t_);                               \
+        }                                            \
+        GO_POLLED(slot_in(h, t_));                   \
+    } while (0)
+#else
 #define JUMP(t)                                      \
     do {                                             \
         const uint64_t t_ = U(t);                    \
@@ -170,6 +202,7 @@ leave_poll(struct hart *h, const struct tslot *ip)
         }                                            \
         GO_POLLED(slot_in(h, t_));                   \
     } while (0)
+#endif
 
 #define WHOLE(form, bytes, name, ...)                   \
     INLINE flow form##bytes##_##name(ARGS)              \
@@ -178,6 +211,7 @@ leave_poll(struct hart *h, const struct tslot *ip)
         const uint64_t rs1_ = acc;                      \
         budget--;                                       \
         (void)i, (void)rs1_;                            \
+        GATE(name)                                      \
         __VA_ARGS__;                                    \
         GO(slot_at(ip, bytes));                         \
     }
@@ -275,6 +309,7 @@ leave_poll(struct hart *h, const struct tslot *ip)
         handler_fn *const full = full_##name; \
         (void)full, (void)i, (void)rs1_;      \
         budget--;                             \
+        GATE(name)                            \
         __VA_ARGS__;                          \
         GO(slot_at(ip, LEN));                 \
     }
@@ -288,12 +323,45 @@ leave_poll(struct hart *h, const struct tslot *ip)
 #undef SEM
 #undef LEN
 
+#ifdef INTERP_MACHINE
+#define illegal step
+/* Jumps out of their page: sem_i.inc has all that know where to before they run. */
+#undef BRANCH
+#undef JUMP_REL
+#define BRANCH(c)                                            \
+    if (U(c)) {                                              \
+        CROSS(pc_of(h, ip) + (uint64_t)(int64_t)i->imm);     \
+    }
+#define JUMP_REL() CROSS(pc_of(h, ip) + (uint64_t)(int64_t)i->imm)
+#define LEN 4
+#define SEM(name, ...) WHOLE(far, 4, name, __VA_ARGS__)
+#include "isa/sem_i.inc"
+#undef SEM
+#undef LEN
+#define LEN 2
+#define SEM(name, ...) WHOLE(far, 2, name, __VA_ARGS__)
+#include "isa/sem_i.inc"
+#undef SEM
+#undef LEN
+#define FAR(bytes, name)                                            \
+    HANDLER outside##bytes##_##name(ARGS)                           \
+    {                                                               \
+        return far##bytes##_##name(h, ip, budget, base, acc);       \
+    }
+#define FARS(X) X(beq) X(bne) X(blt) X(bge) X(bltu) X(bgeu) X(jal)
+#define FAR_HANDLERS(name) FAR(2, name) FAR(4, name)
+FARS(FAR_HANDLERS)
+static handler_fn *const fars[OP_COUNT][2] = {
+#define FAR_AT(name) [OP_##name] = {outside2_##name, outside4_##name},
+    FARS(FAR_AT)};
+#else
 HANDLER
 illegal(ARGS)
 {
     (void)budget, (void)base;
     ILLEGAL();
 }
+#endif
 
 /* By operation, length, and whether rs1 is in acc. */
 static handler_fn *const singles[OP_COUNT][2][2] = {
@@ -306,12 +374,25 @@ static handler_fn *const singles[OP_COUNT][2][2] = {
 };
 
 /* Fused pairs: mem and acc as above, for the first and for the second; the second's rs1 in acc is what the first wrote. */
+#ifdef INTERP_MACHINE
+#define PAIR(form, first_form, second, last_form, a, len_a, b, len_b)                              \
+    HANDLER form##_##a##_##len_a##_##second##_##b##_##len_b(ARGS)                                  \
+    {                                                                                              \
+        const struct half half_ = first_form##_##a(h, ip, acc);                                    \
+        if (unlikely(half_.aside != NULL)) {                                                       \
+            return half_.aside(h, ip, budget, base, half_.acc);                                    \
+        }                                                                                          \
+        acc = half_.acc;                                                                           \
+        return last_form##len_b##_##b(h, slot_at(ip, len_a), budget - 1, base, acc);               \
+    }
+#else
 #define PAIR(form, first_form, second, last_form, a, len_a, b, len_b)                              \
     HANDLER form##_##a##_##len_a##_##second##_##b##_##len_b(ARGS)                                  \
     {                                                                                              \
         acc = first_form##_##a(h, ip, acc);                                                        \
         return last_form##len_b##_##b(h, slot_at(ip, len_a), budget - 1, base, acc);               \
     }
+#endif
 #define PAIR_HANDLER(a, len_a, b, len_b)                     \
     PAIR(mem, first, mem, last, a, len_a, b, len_b)          \
     PAIR(mem, first, acc, after, a, len_a, b, len_b)         \
@@ -416,6 +497,22 @@ ends_run(const struct insn *i)
     }
 }
 
+/* Another form that means the same and finds more in acc, where only rs1 can be. */
+static void
+improve(struct insn *i, const struct insn *before)
+{
+    if (i->op == OP_add && i->rs1 == 0) { /* c.mv */
+        i->op = OP_addi;
+        i->rs1 = i->rs2;
+        i->rs2 = 0;
+    } else if (before != NULL && i->rs2 == before->rd && i->rs1 != i->rs2) {
+        swap_sources(i);
+    }
+}
+
+#ifdef INTERP_MACHINE
+#include "engine/threaded_machine.inc"
+#else
 static uint32_t
 both(handler_fn *fn)
 {
@@ -443,19 +540,6 @@ slot_is_free(const struct hart *h, const struct tslot *at, const struct insn *no
     const uint32_t v = tslot_pack(now);
     return !tslot_was_used(at) || memcmp(s.operand, &v, sizeof v) == 0 ||
            ((!is_decoded(h, at) || tslot_handlers(&s) == both(uncached)) && engine_is_alone(h));
-}
-
-/* Another form that means the same and finds more in acc, where only rs1 can be. */
-static void
-improve(struct insn *i, const struct insn *before)
-{
-    if (i->op == OP_add && i->rs1 == 0) { /* c.mv */
-        i->op = OP_addi;
-        i->rs1 = i->rs2;
-        i->rs2 = 0;
-    } else if (before != NULL && i->rs2 == before->rd && i->rs1 != i->rs2) {
-        swap_sources(i);
-    }
 }
 
 /* A pair that was not forgotten may read this slot and know in which order its sources are. */
@@ -615,18 +699,24 @@ interp_threaded_forgotten(void)
     return both(missed_again);
 }
 
+#endif
+
 void
 interp_threaded(struct hart *h, int64_t budget)
 {
+#ifdef INTERP_MACHINE
+    const struct tslot *ip = slot_in(h, h->pc);
+#else
     if (h->pc >= GUEST_TOP) {
         interp_leave_wild(h, h->pc);
     }
     const struct tslot *ip = slot_of(h->engine, h->pc);
-    const char *const base = HANDLER_BASE;
-    uint64_t acc = 0;
     if (h->attention != 0 || budget <= 0) {
         leave_poll(h, ip);
     }
+#endif
+    const char *const base = HANDLER_BASE;
+    uint64_t acc = 0;
 #if TAIL
     JUMP_TO(ip);
 #else

@@ -26,8 +26,10 @@ typedef uint64_t __attribute__((may_alias)) tslot_all;
 typedef uint32_t __attribute__((may_alias)) tslot_word;
 typedef int16_t __attribute__((may_alias)) tslot_imm;
 /* Handlers are aligned to it, and less than 2^15 of it apart. */
-#if defined(__OPTIMIZE__) && !defined(DOPPEL_SANITIZED)
+#if defined(__OPTIMIZE__) && !defined(DOPPEL_SANITIZED) && !defined(INTERP_MACHINE)
 #define HANDLER_UNIT 32
+#elif defined(__OPTIMIZE__) && !defined(DOPPEL_SANITIZED) /* memory takes more code there */
+#define HANDLER_UNIT 64
 #else
 #define HANDLER_UNIT 512
 #endif
