@@ -235,6 +235,7 @@ test_mmu(void)
     check(csr_read(satp) == 0, "a mode that is none changes nothing");
     memset(leaf, 0, sizeof leaf);
     memcpy(test_pages[0], code_ret, 8);
+    __asm__ volatile("fence.i");
     mmu_map(0, PA(0), PTE_ALL);
     mmu_on();
     check(csr_read(satp) >> 60 == 8, "Sv39 is on");

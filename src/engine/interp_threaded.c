@@ -326,6 +326,8 @@ leave_poll(struct hart *h, const struct tslot *ip)
 #ifdef INTERP_MACHINE
 #define illegal step
 /* Jumps out of their page: sem_i.inc has all that know where to before they run. */
+#undef R_rs1
+#define R_rs1 hart_x(h)[i->rs1]
 #undef BRANCH
 #undef JUMP_REL
 #define BRANCH(c)                                            \
