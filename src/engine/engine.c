@@ -304,7 +304,7 @@ engine_fault(struct hart *h, int sig, int code, uint64_t host_addr, bool write, 
         ex.addr = host_addr - en->cfg.guest_base;
         ex.kind = EXIT_FAULT;
         if (ex.addr >= GUEST_TOP || code == SI_KERNEL || h->interpret != 0) {
-            /* Not an access to a page: the interpreter does the instruction again, and finds out what is wrong with it. */
+            /* Not an access to a page, or several at once: the interpreter does the instruction again, and finds out what is wrong. */
             land->again = true;
             ex.kind = EXIT_BUDGET;
             h->interpret = 1;

@@ -162,6 +162,7 @@ ir_fold(enum ir_op op, uint64_t a, uint64_t b, int64_t *out)
     case IR_SEXT8: *out = (int8_t)(uint8_t)a; return true;
     case IR_SEXT16: *out = (int16_t)(uint16_t)a; return true;
     case IR_SEXT32: *out = sext32(a); return true;
+    case IR_BYTE: *out = (uint8_t)(a >> (8 * b & 63)); return true;
     case IR_ZEXT8: *out = (uint8_t)a; return true;
     case IR_ZEXT16: *out = (uint16_t)a; return true;
     case IR_ZEXT32: *out = (uint32_t)a; return true;
@@ -200,7 +201,7 @@ sign_extends(const struct ir *ir, ref r, unsigned depth)
     case IR_CONST:
         return i->imm == (int32_t)i->imm;
     case IR_ADDW: case IR_SUBW: case IR_MULW: case IR_SLLW: case IR_SRAW: case IR_SEXT8: case IR_SEXT16: case IR_SEXT32:
-    case IR_ZEXT8: case IR_ZEXT16: case IR_EQ: case IR_NE: case IR_LT: case IR_GE: case IR_LTU: case IR_GEU:
+    case IR_BYTE: case IR_ZEXT8: case IR_ZEXT16: case IR_EQ: case IR_NE: case IR_LT: case IR_GE: case IR_LTU: case IR_GEU:
     case IR_DIVW: case IR_REMW: case IR_CLZ: case IR_CTZ: case IR_CLZ32: case IR_CTZ32: case IR_CPOP:
     case IR_FEQ: case IR_FLT: case IR_FLE: case IR_FLTQ: case IR_FLEQ:
         return true;

@@ -41,7 +41,7 @@ enum ir_class {
     X(REMUW, INT, 2, 1) X(NOT, INT, 1, 1) X(SEXT8, INT, 1, 1) X(SEXT16, INT, 1, 1)                      \
     X(SEXT32, INT, 1, 1) X(ZEXT8, INT, 1, 1) X(ZEXT16, INT, 1, 1) X(ZEXT32, INT, 1, 1)                  \
     X(CLZ, INT, 1, 1) X(CTZ, INT, 1, 1) X(CLZ32, INT, 1, 1) X(CTZ32, INT, 1, 1) X(CPOP, INT, 1, 1)      \
-    X(REV8, INT, 1, 1) X(ORCB, INT, 1, 1) X(SELECT, INT, 3, 1)                                          \
+    X(REV8, INT, 1, 1) X(ORCB, INT, 1, 1) X(SELECT, INT, 3, 1) X(BYTE, INT, 2, 1)                      \
     X(LOAD, INT, 1, 0) X(LOADF, FP, 1, 0) X(STORE, NONE, 2, 0)                                          \
     X(LR, INT, 1, 0) X(SC, INT, 2, 0) X(AMO, INT, 2, 0) X(CAS, INT, 3, 0) X(FENCE, NONE, 0, 0)          \
     X(PAUSE, NONE, 0, 0) X(SET, NONE, 1, 0) X(SETF, NONE, 1, 0)                                         \
@@ -95,7 +95,7 @@ struct ir {
 enum {
     IROPT_FOLD = 1, IROPT_CSE = 2, IROPT_FUSE = 4, IROPT_DSE = 8, IROPT_REGIONS = 16, IROPT_PLACE = 32, IROPT_NAN = 64,
     IROPT_BOX = 128, IROPT_FLAGS = 256, IROPT_TWICE = 512,
-    IROPT_FMA = 1024, IROPT_TRUST = 2048, IROPT_LATE = 4096, IROPT_LRSC = 8192, IROPT_ALL = 16383,
+    IROPT_FMA = 1024, IROPT_TRUST = 2048, IROPT_LATE = 4096, IROPT_LRSC = 8192, IROPT_BYTES = 16384, IROPT_ALL = 32767,
 };
 
 extern const char *const ir_names[IR_OP_COUNT];

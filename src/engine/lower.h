@@ -81,6 +81,8 @@ struct lower {
     uint32_t lock, flock;      /* not to be taken for this instruction */
     ref reg[16], freg[16], home[32], fhome[32], spill[SPILLS];
     uint16_t order[2 * IR_LIMIT]; /* what is lowered when, from 1 on; a SET is there when the guest writes, and with ORDER_COMMIT when the home gets it */
+    unsigned n_given;          /* so much of the IR is in the order of the program */
+    bool parts[IR_LIMIT];      /* an access that stands for several of the program's: lower_bytes.c */
     unsigned n_order, now;     /* … and where in it we are */
     uint16_t when[IR_LIMIT];   /* where in it a value is made, or 0 */
     uint16_t last[IR_LIMIT];   /* where in it a value is used last */
@@ -127,6 +129,9 @@ struct lower {
 
 /* lower_plan.c: dead code, last uses, and which values may be made in their guest register's home */
 void lower_plan(struct lower *l);
+
+/* lower_bytes.c: accesses to bytes side by side become one. What it makes anew stands behind n_given. */
+void lower_bytes(struct lower *l);
 
 /* lower_late.c. For lower_plan(), from the end: k uses its operands; may control leave there, or homes be asked for? Then the order. */
 void late_used(struct lower *l, unsigned k);

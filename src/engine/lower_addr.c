@@ -11,9 +11,9 @@ fault_for(struct lower *l, uint64_t pc, const struct fstate *fs)
         l->full = true;
         return;
     }
-    l->faults[l->n_faults++] = (struct fault_point){.off = (uint32_t)(x_here(&l->x) - l->start) & INT32_MAX, .delta = (int32_t)(pc - l->r->pc),
-                                                    .nan = fs->nan & fs->dirty, .single = fs->single & fs->dirty, .dirty = fs->dirty,
-                                                    .recipe = late_recipe(l)};
+    l->faults[l->n_faults++] = (struct fault_point){
+        .off = (uint32_t)(x_here(&l->x) - l->start) & INT32_MAX, .delta = (int32_t)(pc - l->r->pc), .again = l->parts[l->i],
+        .nan = fs->nan & fs->dirty, .single = fs->single & fs->dirty, .dirty = fs->dirty, .recipe = late_recipe(l)};
 }
 
 void

@@ -385,6 +385,27 @@ or_combine(struct lower *l, const struct ir_ins *i)
     made_int(l, d);
 }
 
+/* Byte b of a, of which there may be no more. */
+static void
+byte_of(struct lower *l, const struct ir_ins *i)
+{
+    struct x64 *x = &l->x;
+    const struct ir_ins *a = &l->ir->ins[i->a];
+    const unsigned by = 8 * (unsigned)l->ir->ins[i->b].imm;
+    const bool last = a->op == IR_LOAD && ((a->aux == IRT_U32 && by == 24) || (a->aux == IRT_U16 && by == 8) || by == 56);
+    const int from = use_int(l, i->a), d = def_int(l, i->a);
+    if (by == 0) {
+        x_rr8(x, X_MOVZX8, false, d, from);
+    } else {
+        x_mov(x, d, from);
+        x_shift_i(x, X_SHR, true, d, by);
+        if (!last) {
+            x_rr8(x, X_MOVZX8, false, d, d);
+        }
+    }
+    made_int(l, d);
+}
+
 /* Memory. */
 
 static void
@@ -720,6 +741,7 @@ lower_int(struct lower *l, const struct ir_ins *i)
     case IR_ZEXT32: unary(l, i, X_MOV, false, false); return true;
     case IR_CLZ: case IR_CTZ: case IR_CLZ32: case IR_CTZ32: count_zeros(l, i); return true;
     case IR_CPOP: popcount(l, i); return true;
+    case IR_BYTE: byte_of(l, i); return true;
     case IR_REV8: bswap(l, i); return true;
     case IR_ORCB: or_combine(l, i); return true;
     case IR_SELECT: select3(l, i); return true;

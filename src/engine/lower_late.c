@@ -277,7 +277,12 @@ late_order(struct lower *l)
     memset(l->amodes, 0, ir->n * sizeof l->amodes[0]);
     l->n_order = 0;
     l->pending = 0;
-    for (unsigned k = 1; k < ir->n; k++) {
+    for (unsigned k = l->n_given; k < ir->n; k++) {
+        l->waiting[k] = ir->ins[k].op == IR_BYTE;
+        l->depth[k] = 1;
+        l->set_at[k] = 0;
+    }
+    for (unsigned k = 1; k < l->n_given; k++) {
         const struct ir_ins *i = &ir->ins[k];
         if (i->op == IR_NOP || ir_is_known(ir, (ref)k)) {
             continue;

@@ -62,6 +62,11 @@ void
 lower_plan(struct lower *l)
 {
     struct ir *ir = l->ir;
+    l->n_given = ir->n;
+    memset(l->parts, 0, ir->n * sizeof l->parts[0]);
+    if (l->waits && (ir->opts & IROPT_BYTES)) {
+        lower_bytes(l);
+    }
     memset(l->last, 0, ir->n * sizeof l->last[0]);
     memset(l->uses, 0, ir->n * sizeof l->uses[0]);
     memset(l->set_at, 0, ir->n * sizeof l->set_at[0]);
@@ -108,7 +113,7 @@ lower_plan(struct lower *l)
             x_dead = f_dead = 0;
             x_again = late_syncs(l, i) ? 0 : x_again;
         }
-        if ((ir_pure[i->op] || i->op == IR_FLAGS) && l->uses[k] == 0) {
+        if ((ir_pure[i->op] || i->op == IR_FLAGS) && l->uses[k] == 0 && k < l->n_given) {
             i->op = IR_NOP;
             continue;
         }

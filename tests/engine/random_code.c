@@ -325,56 +325,6 @@ computed_access(struct gen *g)
     g->reserved = was;
 }
 
-/* Values of one source each, in few registers, addresses made of them in steps, and accesses of which some fault now and then. */
-static void
-address_steps(struct gen *g, bool faults)
-{
-    static const uint8_t widths[] = {0, 1, 2, 3, 4, 5, 6};
-    const uint32_t was = g->reserved;
-    const unsigned regs[4] = {take_reg(g), take_reg(g), take_reg(g), take_reg(g)}, where = take_reg(g);
-    for (unsigned n = 3 + below(g, 12); n > 0; n--) {
-        const unsigned d = regs[below(g, 4)], a = below(g, 4) ? regs[below(g, 4)] : any_reg(g);
-        const int k = (int)below(g, 4096) - 2048;
-        switch (below(g, 16)) {
-        case 0: W(g, ADDI(d, a, k)); break;
-        case 1: W(g, SLLI(d, a, below(g, 5))); break;
-        case 2: W(g, below(g, 2) ? SRLI(d, a, 32) : SLLI(d, a, 32)); break;
-        case 3: W(g, enc_i(0x1b, 5, d, a, (int)below(g, 32) | (below(g, 2) ? 0x400 : 0))); break; /* srliw, sraiw */
-        case 4: W(g, enc_i(0x1b, below(g, 2) ? 0 : 1, d, a, (int)below(g, 32))); break;           /* addiw, slliw */
-        case 5: W(g, ANDI(d, a, 255)); break;
-        case 6: W(g, enc_i(0x13, below(g, 2) ? 4 : 6, d, a, k)); break;
-        case 7: W(g, enc_i(0x13, 2 + below(g, 2), d, a, k)); break;
-        case 8: W(g, ADD(d, a, regs[below(g, 4)])); break;
-        case 9: W(g, enc_r(0x33, below(g, 2) ? 4 : 0, below(g, 2) ? 0 : 0x20, d, a, any_reg(g))); break;
-        case 10: case 11: case 12: case 13: { /* base + (index << n) + displacement, in steps */
-            const unsigned by = below(g, 4);
-            W(g, ANDI(where, a, by == 3 ? 0x1f : 0x3f));
-            if (by != 0) {
-                W(g, ADDI(where, where, (int)below(g, 16)));
-                W(g, SLLI(where, where, by));
-            }
-            W(g, below(g, 2) ? ADD(where, where, g->p0) : ADD(where, g->p1, where));
-            for (unsigned m = 1 + below(g, 2); m > 0; m--) {
-                W(g, below(g, 3) ? enc_i(0x03, widths[below(g, 7)], regs[below(g, 4)], where, (int)below(g, 64))
-                                 : enc_s(below(g, 4), where, any_reg(g), (int)below(g, 64)));
-            }
-            break;
-        }
-        default: /* the last page that may be written and the first that may not; or that and what is not there */
-            if (!faults) {
-                break;
-            }
-            W(g, LUI(where, RP_CONST - 0x1000 + 0x1000 * below(g, 2)));
-            W(g, ANDI(d, any_reg(g), 1));
-            W(g, SLLI(d, d, 12));
-            W(g, ADD(where, d, where));
-            W(g, below(g, 2) ? enc_i(0x03, widths[below(g, 7)], regs[below(g, 4)], where, (int)below(g, 64))
-                             : enc_s(below(g, 4), where, any_reg(g), (int)below(g, 64)));
-        }
-    }
-    g->reserved = was;
-}
-
 static void
 reload_constant(struct gen *g)
 {
@@ -769,10 +719,7 @@ straight(struct gen *g)
     } else if (chance(g, like->fp_idiom)) {
         fp_idiom(g);
     } else if (chance(g, like->mem)) {
-        switch (below(g, 7)) {
-        case 5:
-            reserved_loop(g);
-            break;
+        switch (below(g, 8)) {
         case 0:
             computed_access(g);
             break;
@@ -781,6 +728,12 @@ straight(struct gen *g)
             break;
         case 2: case 3:
             address_steps(g, like->fault != 0);
+            break;
+        case 4:
+            byte_steps(g, like->fault != 0);
+            break;
+        case 5:
+            reserved_loop(g);
             break;
         default:
             straight_kind(g, K_MEM, 0);

@@ -1,5 +1,5 @@
 /*
- * random_impl.h - what the two halves of the generator share: random_code.c, what is straight, and random_gen.c, what goes round
+ * random_impl.h - what the parts of the generator share: random_code.c and random_steps.c, what is straight; random_gen.c, what goes round
  */
 #ifndef DOPPEL_TEST_RANDOM_IMPL_H
 #define DOPPEL_TEST_RANDOM_IMPL_H
@@ -120,6 +120,8 @@ void load_address(struct gen *g, unsigned rd, uint64_t a);
 void sort_rows(ext_set exts); /* first */
 void straight_kind(struct gen *g, enum kind k, unsigned base); /* base: for memory accesses; 0 lets any of the usual ones */
 void finish_patches(struct gen *g); /* last: any site may be any patch's */
+void address_steps(struct gen *g, bool faults); /* random_steps.c */
+void byte_steps(struct gen *g, bool faults);
 void reserved_loop(struct gen *g); /* lr … sc */
 unsigned straight(struct gen *g); /* something that goes on behind itself; returns about how many instructions */
 
