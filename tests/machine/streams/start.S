@@ -21,15 +21,18 @@ shown:  .dword -1           /* a round to show in full */
     .text
 start:
     csrr t0, mhartid
-1:  bnez t0, 1b
+    beqz t0, 2f
+1:  wfi
+    j 1b
+2:
     la sp, stack_end
     la t0, __bss_start
     la t1, __bss_end
-2:  bgeu t0, t1, 3f
+3:  bgeu t0, t1, 4f
     sd zero, 0(t0)
     addi t0, t0, 8
-    j 2b
-3:  la t0, trap
+    j 3b
+4:  la t0, trap
     csrw mtvec, t0
     li t0, 0x6000           /* FS */
     csrs mstatus, t0

@@ -21,10 +21,14 @@
  *   sc without an lr just before that did     may fail; if it fails may trap (Unprivileged, "Zalrsc")
  *   not trap
  *   wfi                                       may be a nop, or last (§3.3.3)
+ *   A and D of what the PMP then forbids      A may be set by what does not happen ("Addressing and Memory Protection")
+ *   FS after an instruction that is illegal   may be dirty though nothing changed (§3.1.6.6)
+ *   for its rounding mode
+ *   senvcfg in S                              Smstateen may be there, and closed (§"Smstateen")
  *   page tables that change under the stream  until sfence.vma either is right ("sfence.vma")
  *
  * Memory:  0x80000000 this   0x80300000 the stream   0x80400000 arena   0x80700000 page tables
- * Virtual, Sv39:  0x40000000 4 KiB pages, from + 2 MiB to + 6 MiB large ones;  2 GiB up: as physical;  3 GiB up: the same, S-mode only
+ * Virtual, Sv39:  5 GiB: 4 KiB pages, from + 2 MiB to + 6 MiB large ones;  2 GiB up: as physical;  3 GiB up: the same, S-mode only
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -39,7 +43,7 @@ typedef uint32_t u32;
 #define ARENA_BYTES 0x20000u
 #define TABLES UINT64_C(0x80700000)
 #define S_HANDLER UINT64_C(0xc0380000) /* a page of zeroes: illegal instructions */
-#define VIRTUAL UINT64_C(0x40000000)
+#define VIRTUAL UINT64_C(0x140000000) /* nothing is there on the bus: an access without translation faults */
 #define TRAPS_MAX 120
 
 extern volatile u64 seed, rounds, shown;
@@ -156,23 +160,23 @@ any_bits(void)
 }
 
 static void
-make_tables(bool user)
+make_tables(bool user, u64 set)
 {
     for (unsigned i = 0; i < 3 * 512; i++) {
         root[i] = 0;
     }
-    root[1] = pte((u64)middle, V);
+    root[VIRTUAL >> 30] = pte((u64)middle, V);
     root[2] = pte(UINT64_C(0x80000000), V | R | X | A | D | (user ? U : 0u));
     root[3] = pte(UINT64_C(0x80000000), V | X | A);
     middle[0] = pte((u64)leaves, V);
     for (unsigned i = 0; i < 64; i++) {
-        leaves[i] = pte(ARENA + 4096 * below(ARENA_BYTES / 4096), any_bits());
+        leaves[i] = pte(ARENA + 4096 * below(ARENA_BYTES / 4096), any_bits() | set);
         if (often(3)) {
             leaves[i] |= UINT64_C(1) << (54 + below(7)); /* reserved */
         }
     }
     for (unsigned i = 1; i < 4; i++) {
-        middle[i] = pte(ARENA + (often(15) ? 4096 * below(512) : 0), any_bits());
+        middle[i] = pte(ARENA + (often(15) ? 4096 * below(512) : 0), any_bits() | set);
     }
     root[4] = pte(ARENA, any_bits()); /* a gigapage that is not aligned, or a table of any words */
     __asm__ volatile("sfence.vma" ::: "memory");
@@ -231,7 +235,7 @@ make_csr(void)
     static const uint16_t values[] = { 0x140, 0x141, 0x142, 0x143, 0x340, 0x341, 0x342, 0x343, 0x001, 0x002, 0x003 };
     /* Not there, not ours, or a counter, whose value goes nowhere. */
     static const uint16_t others[] = { 0xc00, 0xc01, 0xc02, 0x5c0, 0x7c0, 0x9ff, 0x004, 0x240, 0x600, 0xf14, 0x105, 0x302,
-                                       0x303, 0x3b0, 0x180, 0x344, 0x304, 0x104, 0x144, 0x106, 0x306, 0x10a };
+                                       0x303, 0x3b0, 0x180, 0x344, 0x304, 0x104, 0x144, 0x106, 0x306 };
     const u32 rd = result();
     switch (below(6)) {
     case 0:
@@ -337,7 +341,7 @@ make_stream(bool returns)
             if (often(50)) {
                 emit_r(0x73, 0, 9, 0, often(50) ? address() : 0, often(30) ? value() : 0); /* sfence.vma */
             } else {
-                emit_r(0x53, 7, 1, 1, 2, 3);          /* fadd.d ft1, ft2, ft3 */
+                emit_r(0x53, 0, 1, 1, 2, 3);          /* fadd.d ft1, ft2, ft3, rne */
                 emit_r(0x53, 0, 0x79, 2, value(), 0); /* fmv.d.x ft2, … */
             }
         }
@@ -444,7 +448,8 @@ setup(u64 mode, bool mprv, u64 *mstatus)
     static const u64 exceptions[] = { 1 << 3, 1 << 4, 1 << 6, 1 << 5 | 1 << 7, 1 << 8, 1 << 9, 1 << 13 | 1 << 15 };
     static const uint8_t rights[] = { 0, 1, 3, 4, 5, 7 };
     const bool translated = often(75);
-    make_tables(mode == 0);
+    const bool closed = often(50); /* entry 0 of the PMP */
+    make_tables(mode == 0, closed ? A | D : 0);
     for (unsigned i = 0; i < ARENA_BYTES / 8; i++) {
         ((u64 *)ARENA)[i] = i * UINT64_C(0x0101010101010101);
     }
@@ -478,7 +483,7 @@ setup(u64 mode, bool mprv, u64 *mstatus)
     csr_write(satp, translated ? UINT64_C(8) << 60 | TABLES >> 12 : 0);
     /* Entry 0 is a page or more of the arena with less than all rights; 1 allows the rest. */
     const u64 pages = UINT64_C(1) << below(5), base = ARENA + below(32 / pages) * pages * 4096;
-    const u64 first = often(50) ? 0x18 | (u64)rights[below(6)] : 0;
+    const u64 first = closed ? 0x18 | (u64)rights[below(6)] : 0;
     csr_write(pmpcfg0, 0);
     csr_write(pmpaddr0, base >> 2 | (pages * 4096 / 8 - 1));
     csr_write(pmpaddr1, UINT64_C(0x003fffffffffffff));
@@ -527,6 +532,10 @@ finish(void)
         for (unsigned i = 0; i < 32; i++) {
             put(i % 8 == 0 ? "\n x " : " ");
             put_hex(save.x[i]);
+        }
+        for (unsigned i = 0; i < 64; i++) {
+            put(i % 8 == 0 ? "\n page " : " ");
+            put_hex(leaves[i]);
         }
         for (unsigned i = 0; code[i] != 0x0000000b; i++) {
             put(i % 8 == 0 ? "\n code " : " ");
