@@ -118,6 +118,7 @@ test_blk(u64 base)
     static volatile uint8_t sector[512], status;
     const u64 sectors = io_read(base + CONFIG) | (u64)io_read(base + CONFIG + 4) << 32;
     bool good = begin(base);
+    request.sector = 0;
     status = 99;
     piece(0, &request, sizeof request, false, true);
     piece(1, sector, sizeof sector, true, true);
