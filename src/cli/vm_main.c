@@ -1,0 +1,425 @@
+/*
+ * vm_main.c - doppel-vm: what `doppel boot` executes
+ *
+ * Exit status: 0 when the guest switches off, or the code that it gives the test finisher (1 for one that a status cannot hold); 125
+ * doppel failed, 126 a file cannot be used, 127 there is none. A signal that ends the machine ends doppel, too.
+ */
+#include "cli/cli.h"
+#include "cli/cpu_model.h"
+
+#include "base/check.h"
+#include "isa/priv.h"
+#include "machine/console.h"
+#include "machine/fdt.h"
+#include "machine/machine.h"
+#include "memory/physmap.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MEMORY_MIN (UINT64_C(4) << 20)
+
+struct boot_options {
+    struct machine_config cfg;
+    const char *shown; /* the option being taken, for messages */
+    const char *dump_dtb, *serial;
+    bool dump_map, help;
+};
+
+/* 126 or 127, for a file that open() refused. */
+static int
+file_error(const char *what, const char *path, int err)
+{
+    cli_error(CMD_boot, "%s: %s: %s", what, path, strerror(err));
+    return err == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_EXECUTE;
+}
+
+/* ---- options ---- */
+
+static int
+parse_memory(struct boot_options *o, const char *text)
+{
+    char *end;
+    errno = 0;
+    uint64_t v = strtoull(text, &end, 0);
+    const char c = (char)tolower((unsigned char)*end);
+    const unsigned shift = c == 'k' ? 10 : c == 'm' ? 20 : c == 'g' ? 30 : 0;
+    end += shift != 0;
+    if (errno != 0 || end == text || *end != 0 || !isdigit((unsigned char)*text) || v << shift >> shift != v) {
+        return cli_error(CMD_boot, "%s: not a number: %s", o->shown, text);
+    }
+    v <<= shift;
+    if (v < MEMORY_MIN || v > PHYSMAP_RAM_MAX || v % PHYSMAP_PAGE != 0) {
+        return cli_error(CMD_boot, "%s: from 4M to 64G, whole pages of 4K: %s", o->shown, text);
+    }
+    o->cfg.ram_bytes = v;
+    return 0;
+}
+
+static int
+parse_smp(struct boot_options *o, const char *text)
+{
+    char *end;
+    const unsigned long n = strtoul(text, &end, 10);
+    if (*end != 0 || !isdigit((unsigned char)*text) || n < 1 || n > MACHINE_HARTS_MAX) {
+        return cli_error(CMD_boot, "%s: from 1 to %d: %s", o->shown, MACHINE_HARTS_MAX, text);
+    }
+    o->cfg.n_harts = (unsigned)n;
+    return 0;
+}
+
+/* sv39, sv48 and sv57 are ours, the rest is what programs may have, too. */
+static int
+parse_cpu(struct boot_options *o, const char *text)
+{
+    static const struct {
+        const char *name;
+        uint32_t modes;
+    } sizes[] = {{"sv39", 0}, {"sv48", 1u << SATP_SV48}, {"sv57", 1u << SATP_SV48 | 1u << SATP_SV57}};
+    char rest[256] = "";
+    size_t n = 0;
+    o->cfg.satp_modes = 0;
+    for (const char *at = text; *at != 0;) {
+        const size_t len = strcspn(at, ",");
+        unsigned i = 0;
+        while (i < ARRAY_LEN(sizes) && (strlen(sizes[i].name) != len || memcmp(sizes[i].name, at, len) != 0)) {
+            i++;
+        }
+        if (i < ARRAY_LEN(sizes)) {
+            o->cfg.satp_modes |= sizes[i].modes;
+        } else {
+            n += (size_t)snprintf(rest + n, sizeof rest - n, "%s%.*s", n > 0 ? "," : "", (int)len, at);
+            if (n >= sizeof rest) {
+                return cli_error(CMD_boot, "%s: too long", o->shown);
+            }
+        }
+        at += len + (at[len] == ',');
+    }
+    struct err e = {""};
+    if (n > 0 && cpu_model_parse(rest, &o->cfg.exts, &e) != 0) {
+        return cli_error(CMD_boot, "%s: %s", o->shown, e.text);
+    }
+    return 0;
+}
+
+static int
+parse_disk(struct boot_options *o, char *text)
+{
+    struct machine_disk d = {.name = text};
+    for (char *comma; (comma = strrchr(text, ',')) != NULL; *comma = 0) {
+        if (strcmp(comma, ",ro") == 0) {
+            d.read_only = true;
+        } else if (strcmp(comma, ",packed") == 0) {
+            d.packed = true;
+        } else {
+            break; /* part of the name */
+        }
+    }
+    if (o->cfg.n_disks == MACHINE_DISKS_MAX) {
+        return cli_error(CMD_boot, "%s: at most %d disks", o->shown, MACHINE_DISKS_MAX);
+    }
+    d.fd = open(text, (d.read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+    if (d.fd < 0) {
+        return file_error(o->shown, text, errno);
+    }
+    o->cfg.disks[o->cfg.n_disks++] = d;
+    return 0;
+}
+
+/* "[ADDR]:PORT" */
+static bool
+parse_end(char *text, uint32_t *addr, uint16_t *port)
+{
+    char *colon = strchr(text, ':'), *end;
+    if (colon == NULL) {
+        return false;
+    }
+    *colon = 0;
+    struct in_addr a = {0};
+    const unsigned long n = strtoul(colon + 1, &end, 10);
+    if ((*text != 0 && inet_pton(AF_INET, text, &a) != 1) || !isdigit((unsigned char)colon[1]) || *end != 0 || n == 0 || n > 65535) {
+        return false;
+    }
+    *addr = a.s_addr;
+    *port = (uint16_t)n;
+    return true;
+}
+
+static int
+parse_forward(struct boot_options *o, const char *word, size_t len)
+{
+    char text[128];
+    struct net_forward f = {0};
+    snprintf(text, sizeof text, "%.*s", (int)len, word);
+    char *minus = strchr(text, '-'), *host = text + strlen("hostfwd=tcp:");
+    const bool tcp = strncmp(text, "hostfwd=tcp:", 12) == 0, udp = strncmp(text, "hostfwd=udp:", 12) == 0;
+    if ((!tcp && !udp) || minus == NULL || minus < host || len >= sizeof text) {
+        return cli_error(CMD_boot, "%s: none, or user and hostfwd=tcp:[ADDR]:PORT-[ADDR]:PORT after it: %s", o->shown, text);
+    }
+    *minus = 0;
+    f.udp = udp;
+    if (!parse_end(host, &f.host_addr, &f.host_port) || !parse_end(minus + 1, &f.guest_addr, &f.guest_port)) {
+        return cli_error(CMD_boot, "%s: an IPv4 address or nothing, a colon, a port, on both sides of the dash: %.*s", o->shown, (int)len, word);
+    }
+    if (o->cfg.n_forwards == MACHINE_FORWARDS_MAX) {
+        return cli_error(CMD_boot, "%s: at most %d forwards", o->shown, MACHINE_FORWARDS_MAX);
+    }
+    o->cfg.forwards[o->cfg.n_forwards++] = f;
+    return 0;
+}
+
+static int
+parse_net(struct boot_options *o, const char *text)
+{
+    o->cfg.net = strcmp(text, "none") != 0;
+    size_t len = strcspn(text, ",");
+    if (o->cfg.net && (len != 4 || memcmp(text, "user", 4) != 0)) {
+        return cli_error(CMD_boot, "%s: none or user: %s", o->shown, text);
+    }
+    for (text += len; *text == ',' && o->cfg.net; text += len) {
+        len = strcspn(++text, ",");
+        if (parse_forward(o, text, len) != 0) {
+            return EXIT_DOPPEL;
+        }
+    }
+    return 0;
+}
+
+static int
+parse_engine(struct boot_options *o, const char *text)
+{
+    const int kind = engine_kind_by_name(text);
+    if (kind < 0 || kind == ENGINE_ADAPTIVE) {
+        return cli_error(CMD_boot, "%s: switch, indirect, predecoded or threaded: %s", o->shown, text);
+    }
+    o->cfg.engine = (enum engine_kind)kind;
+    return 0;
+}
+
+static int
+read_dtb(struct boot_options *o, const char *path)
+{
+    FILE *f = fopen(path, "rbe");
+    if (f == NULL) {
+        return file_error(o->shown, path, errno);
+    }
+    char *bytes = malloc(MACHINE_FDT_MAX + 1);
+    CHECK(bytes != NULL);
+    const size_t n = fread(bytes, 1, MACHINE_FDT_MAX + 1, f);
+    const bool bad = ferror(f) || n == 0 || n > MACHINE_FDT_MAX;
+    fclose(f);
+    if (bad) {
+        cli_error(CMD_boot, "%s: %s: from 1 byte to 1 MiB can be a device tree", o->shown, path);
+        return EXIT_CANNOT_EXECUTE;
+    }
+    o->cfg.dtb = bytes; /* until the end */
+    o->cfg.dtb_bytes = n;
+    return 0;
+}
+
+/* An image that boot.c will read: there is one, to tell what is missing from what is wrong. */
+static int
+take_image(struct boot_options *o, const char *path, struct boot_image *image)
+{
+    if (access(path, R_OK) != 0) {
+        return file_error(o->shown, path, errno);
+    }
+    image->path = path;
+    return 0;
+}
+
+static int
+take(struct boot_options *o, enum opt_id id, const char *value)
+{
+    switch (id) {
+    case OPT_boot_kernel:
+        return take_image(o, value, &o->cfg.kernel);
+    case OPT_boot_initrd:
+        return take_image(o, value, &o->cfg.initrd);
+    case OPT_boot_firmware:
+        return take_image(o, value, &o->cfg.firmware);
+    case OPT_boot_append:
+        o->cfg.append = value;
+        return 0;
+    case OPT_boot_dtb:
+        return read_dtb(o, value);
+    case OPT_boot_memory:
+        return parse_memory(o, value);
+    case OPT_boot_smp:
+        return parse_smp(o, value);
+    case OPT_boot_cpu:
+        return parse_cpu(o, value);
+    case OPT_boot_disk:
+        return parse_disk(o, (char *)(uintptr_t)value);
+    case OPT_boot_net:
+        return parse_net(o, value);
+    case OPT_boot_serial:
+        o->serial = value;
+        return 0;
+    case OPT_boot_name:
+        prctl(PR_SET_NAME, value);
+        return 0;
+    case OPT_boot_engine:
+        return parse_engine(o, value);
+    case OPT_boot_dump_dtb:
+        o->dump_dtb = value;
+        return 0;
+    case OPT_boot_dump_map:
+        o->dump_map = true;
+        return 0;
+    default:
+        o->help = true;
+        return 0;
+    }
+}
+
+static int
+parse(struct boot_options *o, int argc, char **argv)
+{
+    struct opts walk = {.cmd = CMD_boot, .argc = argc, .argv = argv, .next = 1};
+    int id;
+    while ((id = opts_next(&walk)) >= 0) {
+        o->shown = walk.shown;
+        const int r = take(o, (enum opt_id)id, walk.value);
+        if (r != 0) {
+            return r;
+        }
+    }
+    if (id == OPTS_ERROR) {
+        return EXIT_DOPPEL;
+    }
+    if (walk.next < argc) {
+        return cli_error(CMD_boot, "unexpected argument %s", argv[walk.next]);
+    }
+    return 0;
+}
+
+static int
+open_serial(struct boot_options *o)
+{
+    const char *s = o->serial != NULL ? o->serial : "stdio";
+    o->cfg.console_in = -1;
+    if (strcmp(s, "stdio") == 0) {
+        o->cfg.console_in = STDIN_FILENO;
+        o->cfg.console_out = STDOUT_FILENO;
+        o->cfg.console_escape = isatty(STDIN_FILENO);
+        return 0;
+    }
+    const char *path = strcmp(s, "none") == 0 ? "/dev/null" : strncmp(s, "file:", 5) == 0 && s[5] != 0 ? s + 5 : NULL;
+    if (path == NULL) {
+        return cli_error(CMD_boot, "--serial: stdio, file:PATH or none: %s", s);
+    }
+    o->cfg.console_out = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666);
+    return o->cfg.console_out < 0 ? file_error("--serial", path, errno) : 0;
+}
+
+/* ---- what to do ---- */
+
+static int
+dump_dtb(const struct machine *m, const char *path)
+{
+    size_t n;
+    const void *dtb = machine_dtb(m, &n);
+    FILE *f = fopen(path, "wbe");
+    if (f == NULL) {
+        return file_error("--dump-dtb", path, errno);
+    }
+    const bool bad = fwrite(dtb, 1, n, f) != n;
+    return (fclose(f) != 0) | bad ? file_error("--dump-dtb", path, errno) : 0;
+}
+
+static int
+dump_map(const struct machine *m)
+{
+    char *text = machine_map_text(m);
+    CHECK(text != NULL);
+    fputs(text, stdout);
+    free(text);
+    return fflush(stdout) == 0 ? 0 : cli_error(CMD_boot, "write to stdout: %s", strerror(errno));
+}
+
+/* Whatever ends doppel: the terminal is as it was. */
+static void
+crashed(int sig)
+{
+    console_restore();
+    signal(sig, SIG_DFL);
+    raise(sig);
+}
+
+static void
+guard_terminal(void)
+{
+    static const int fatal[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGQUIT, SIGSYS};
+    check_report = console_restore;
+    for (unsigned i = 0; i < ARRAY_LEN(fatal); i++) {
+        const struct sigaction sa = {.sa_handler = crashed, .sa_flags = SA_NODEFER};
+        sigaction(fatal[i], &sa, NULL);
+    }
+}
+
+static int
+run(struct machine *m)
+{
+    struct err e = {""};
+    struct machine_end end = {0};
+    guard_terminal();
+    signal(SIGPIPE, SIG_IGN);
+    const int r = machine_run(m, &end, &e);
+    if (r < 0) {
+        return cli_error(CMD_boot, "%s", e.text);
+    }
+    if (end.signal != 0) {
+        signal(end.signal, SIG_DFL);
+        raise(end.signal);
+    }
+    return end.code == 0 || (end.code & 255) != 0 ? (int)(end.code & 255) : 1;
+}
+
+int
+main(int argc, char **argv)
+{
+    struct boot_options o = {
+        .cfg = {.n_harts = 1, .ram_bytes = UINT64_C(1) << 30, .engine = ENGINE_THREADED, .net = true},
+    };
+    struct err e = {""};
+    CHECK(cpu_model_parse("max", &o.cfg.exts, &e) == 0);
+    int r = parse(&o, argc, argv);
+    if (r != 0) {
+        return r;
+    }
+    if (o.help) {
+        cli_usage(CMD_boot);
+        return 0;
+    }
+    r = open_serial(&o);
+    if (r != 0) {
+        return r;
+    }
+    if (o.cfg.kernel.path == NULL && o.cfg.firmware.path == NULL) {
+        o.cfg.kernel = boot_embedded;
+        if (o.cfg.append == NULL && !o.cfg.console_escape) {
+            o.cfg.append = "quick"; /* nobody is there to be prompted */
+        }
+    }
+    struct machine *m = machine_new(&o.cfg, &e);
+    if (m == NULL) {
+        return cli_error(CMD_boot, "%s", e.text);
+    }
+    r = o.dump_dtb != NULL ? dump_dtb(m, o.dump_dtb) : 0;
+    r = r == 0 && o.dump_map ? dump_map(m) : r;
+    if (r == 0 && o.dump_dtb == NULL && !o.dump_map) {
+        r = run(m);
+    }
+    machine_free(m);
+    return r;
+}

@@ -1,0 +1,290 @@
+/*
+ * console.c - see console.h
+ */
+#include "machine/console.h"
+
+#include "base/check.h"
+#include "base/nondet.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <termios.h>
+#include <unistd.h>
+
+#define ESCAPE      1               /* Ctrl-A */
+#define GATHER_NS   UINT64_C(500000) /* how long output waits for more: one write for a line, not one for each byte */
+#define LAST_MS     1000            /* how long the end waits for whoever reads */
+#define WHOLE_BYTES 1024            /* what a pipe that is ready takes without blocking, and a terminal nearly so */
+
+struct console {
+    struct loop *loop;    /* ref */
+    struct chardev *line; /* ref */
+    struct console_config cfg;
+    int out;              /* own: cfg.out opened again, without blocking; or cfg.out itself */
+    struct loop_fd in_fd, out_fd;
+    struct loop_timer timer;
+    bool escaped;         /* the last byte was Ctrl-A */
+    bool out_waits;       /* for room, by epoll */
+    bool in_polls, in_ready, in_ended; /* a file cannot be waited for: it is always ready */
+    uint8_t held[256];    /* input that the line has not taken yet */
+    size_t n_held;
+};
+
+/* Signal state: handlers have no argument. The terminal that is raw, and what it was. */
+static atomic_int raw_fd_ = -1;
+static struct termios cooked_;
+
+void
+console_restore(void)
+{
+    const int fd = atomic_exchange(&raw_fd_, -1);
+    if (fd >= 0) {
+        tcsetattr(fd, TCSANOW, &cooked_);
+    }
+}
+
+static void
+make_raw(int fd)
+{
+    if (tcgetattr(fd, &cooked_) != 0) {
+        return;
+    }
+    struct termios t = cooked_;
+    cfmakeraw(&t);
+    t.c_oflag = cooked_.c_oflag; /* some guests send bare line feeds */
+    if (tcsetattr(fd, TCSANOW, &t) == 0) {
+        atomic_store(&raw_fd_, fd);
+    }
+}
+
+static void
+say(struct console *c, const char *text)
+{
+    while (*text != 0) {
+        const ssize_t n = write(c->out, text, strlen(text));
+        if (n <= 0) {
+            return; /* a terminal that is held up: the user asked for it */
+        }
+        text += n;
+    }
+}
+
+static void
+help(struct console *c)
+{
+    say(c, "\r\nCtrl-A h  this help\r\nCtrl-A x  power off at once\r\nCtrl-A r  reset the machine\r\n"
+           "Ctrl-A b  send a break (Linux: a SysRq key follows)\r\nCtrl-A a  send Ctrl-A itself\r\n");
+}
+
+/* The byte after Ctrl-A. True: it is the guest's, as *byte. */
+static bool
+command(struct console *c, uint8_t *byte)
+{
+    switch (*byte) {
+    case 'x':
+        c->cfg.command(c->cfg.arg, CONSOLE_QUIT);
+        return false;
+    case 'r':
+        c->cfg.command(c->cfg.arg, CONSOLE_RESET);
+        return false;
+    case 'b':
+        chardev_break(c->line);
+        return false;
+    case 'h':
+    case '?':
+        help(c);
+        return false;
+    case 'a':
+    case ESCAPE:
+        *byte = ESCAPE;
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Of n bytes those that are for the guest. */
+static size_t
+filter(struct console *c, uint8_t *bytes, size_t n)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!c->cfg.escape) {
+            kept = n;
+            break;
+        }
+        if (c->escaped) {
+            c->escaped = false;
+            if (command(c, &bytes[i])) {
+                bytes[kept++] = bytes[i];
+            }
+        } else if (bytes[i] == ESCAPE) {
+            c->escaped = true;
+        } else {
+            bytes[kept++] = bytes[i];
+        }
+    }
+    return kept;
+}
+
+/* Bring input while the line takes it; then wait for more, or for room. */
+static void
+take_input(struct console *c)
+{
+    for (;;) {
+        if (c->n_held > 0) {
+            const size_t n = chardev_input(c->line, c->held, c->n_held);
+            c->n_held -= n;
+            memmove(c->held, c->held + n, c->n_held);
+            if (c->n_held > 0) {
+                break; /* kick() comes when there is room */
+            }
+        }
+        if (c->in_ended || !c->in_ready) {
+            break;
+        }
+        const ssize_t n = read(c->cfg.in, c->held, sizeof c->held);
+        if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+            c->in_ready = false;
+            break;
+        }
+        if (n <= 0) {
+            c->in_ended = true;
+            if (c->in_polls) {
+                loop_remove(c->loop, &c->in_fd);
+            }
+            return;
+        }
+        c->n_held = filter(c, c->held, (size_t)n);
+        c->in_ready = !c->in_polls;
+    }
+    if (c->in_polls && !c->in_ended) {
+        loop_change(c->loop, &c->in_fd, c->n_held == 0 ? EPOLLIN : 0);
+    }
+}
+
+static void
+in_ready(void *arg, uint32_t events)
+{
+    (void)events;
+    struct console *c = arg;
+    c->in_ready = true;
+    take_input(c);
+}
+
+/* Show what there is. False: whoever shows it takes no more now. */
+static bool
+put_output(struct console *c)
+{
+    uint8_t bytes[WHOLE_BYTES];
+    for (size_t n; (n = chardev_peek(c->line, bytes, sizeof bytes)) > 0;) {
+        const ssize_t done = write(c->out, bytes, n);
+        if (done < 0 && errno == EINTR) {
+            continue;
+        }
+        if (done < 0 && errno == EAGAIN) {
+            return false;
+        }
+        /* nobody will ever read it: the guest need not wait */
+        chardev_drop(c->line, done < 0 ? n : (size_t)done);
+    }
+    return true;
+}
+
+static void
+flush(struct console *c)
+{
+    const bool all = put_output(c);
+    if (all == c->out_waits) {
+        c->out_waits = !all && loop_change(c->loop, &c->out_fd, EPOLLOUT) == 0;
+        if (all) {
+            loop_change(c->loop, &c->out_fd, 0);
+        }
+    }
+    take_input(c);
+}
+
+static void
+out_ready(void *arg, uint32_t events)
+{
+    struct console *c = arg;
+    if (events & (EPOLLERR | EPOLLHUP)) {
+        loop_remove(c->loop, &c->out_fd); /* it would be reported for ever */
+    }
+    if (c->out_waits) {
+        flush(c);
+    }
+}
+
+static void
+fire(void *arg)
+{
+    flush(arg);
+}
+
+static void
+kick(void *arg)
+{
+    struct console *c = arg;
+    loop_timer_set(c->loop, &c->timer, nondet_mono_ns() + GATHER_NS);
+}
+
+struct console *
+console_new(struct loop *loop, struct chardev *line, const struct console_config *cfg, struct err *e)
+{
+    struct console *c = calloc(1, sizeof *c);
+    if (c == NULL) {
+        err_set(e, -ENOMEM, "console");
+        return NULL;
+    }
+    c->loop = loop;
+    c->line = line;
+    c->cfg = *cfg;
+    /* A description of our own: O_NONBLOCK on that of the shell's would be for all that share it. Sockets cannot be opened so. */
+    char path[32];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", cfg->out);
+    c->out = open(path, O_WRONLY | O_NONBLOCK | O_APPEND | O_NOCTTY | O_CLOEXEC);
+    c->out = c->out >= 0 ? c->out : cfg->out;
+    c->out_fd = (struct loop_fd){.fd = c->out, .ready = out_ready, .arg = c};
+    c->in_fd = (struct loop_fd){.fd = cfg->in, .ready = in_ready, .arg = c};
+    c->timer = (struct loop_timer){.fire = fire, .arg = c};
+    loop_timer_add(loop, &c->timer);
+    loop_add(loop, &c->out_fd, 0); /* files refuse, and are never full */
+    if (cfg->escape) {
+        make_raw(cfg->in);
+    }
+    line->kick = kick;
+    line->kick_arg = c;
+    c->in_ended = cfg->in < 0;
+    if (!c->in_ended) {
+        c->in_polls = loop_add(loop, &c->in_fd, EPOLLIN) == 0;
+        c->in_ready = !c->in_polls;
+        loop_timer_set(loop, &c->timer, 0);
+    }
+    return c;
+}
+
+void
+console_free(struct console *c)
+{
+    const uint64_t end = nondet_mono_ns() + UINT64_C(1000000) * LAST_MS;
+    while (!put_output(c)) {
+        const uint64_t now = nondet_mono_ns();
+        struct pollfd p = {.fd = c->out, .events = POLLOUT};
+        if (now >= end || (poll(&p, 1, (int)((end - now) / 1000000)) < 0 && errno != EINTR)) {
+            break;
+        }
+    }
+    console_restore();
+    c->line->kick = NULL;
+    if (c->out != c->cfg.out) {
+        close(c->out);
+    }
+    free(c);
+}

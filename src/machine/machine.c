@@ -1,0 +1,269 @@
+/*
+ * machine.c - see machine.h
+ *
+ *      images in RAM, tree ──► devices and harts as after power-on ──► threads ──► loop, until somebody asks for the end
+ *            ▲                                                                         │
+ *            └──────────────────────────── reboot ─────────────────────────────────────┴──► off
+ *
+ * A hart that switches the machine off stores how it ends, and stops the loop; the I/O thread then stops the harts.
+ */
+#include "machine/machine_impl.h"
+
+#include "base/check.h"
+#include "base/nondet.h"
+#include "machine/fdt.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+static const int signals_[] = {SIGINT, SIGTERM, SIGHUP};
+
+void
+machine_ask_end(struct machine *m, enum machine_ending how, unsigned code, int signal)
+{
+    int expected = MACHINE_GOES_ON;
+    if (atomic_compare_exchange_strong(&m->ending, &expected, how)) {
+        m->end = (struct machine_end){code, signal};
+        loop_stop(m->loop);
+    }
+}
+
+static void
+console_command(void *arg, enum console_command c)
+{
+    machine_ask_end(arg, c == CONSOLE_QUIT ? MACHINE_OFF : MACHINE_REBOOT, 0, 0);
+}
+
+/* Everything into RAM, anew. */
+static int
+load(struct machine *m, struct err *e)
+{
+    const struct machine_config *cfg = &m->cfg;
+    int r = boot_load(&m->pm, &cfg->firmware, &cfg->kernel, &cfg->initrd, &m->boot, e);
+    if (r < 0) {
+        return r;
+    }
+    if (cfg->dtb != NULL) {
+        m->dtb_bytes = cfg->dtb_bytes;
+        memcpy(m->dtb, cfg->dtb, cfg->dtb_bytes);
+    } else {
+        struct machine_tree tree = {
+            .n_harts = cfg->n_harts,
+            .exts = m->harts[0].cpu->h.exts,
+            .mmu = cfg->satp_modes >> SATP_SV57 & 1 ? "sv57" : cfg->satp_modes >> SATP_SV48 & 1 ? "sv48" : "sv39",
+            .timebase_hz = CLINT_HZ,
+            .ram_base = RAM_BASE,
+            .ram_bytes = cfg->ram_bytes,
+            .bootargs = cfg->append,
+            .initrd = m->boot.initrd,
+            .initrd_end = m->boot.initrd_end,
+            .stdout_path = "/soc/serial@10000000",
+            .devices = m->devices,
+            .n_devices = m->n_devices,
+            .has_finisher = true,
+        };
+        nondet_random(tree.rng_seed, sizeof tree.rng_seed);
+        r = machine_fdt(&tree, m->dtb, MACHINE_FDT_MAX, e);
+        if (r < 0) {
+            return r;
+        }
+        m->dtb_bytes = (size_t)r;
+    }
+    r = boot_place_dtb(&m->pm, m->dtb, m->dtb_bytes, &m->boot, e);
+    if (r == 0) {
+        boot_make_rom(&m->boot, m->rom);
+    }
+    return r;
+}
+
+struct machine *
+machine_new(const struct machine_config *cfg, struct err *e)
+{
+    CHECK(cfg->n_harts >= 1 && cfg->n_harts <= MACHINE_HARTS_MAX && cfg->dtb_bytes <= MACHINE_FDT_MAX);
+    struct machine *m = calloc(1, sizeof *m);
+    if (m == NULL) {
+        err_set(e, -ENOMEM, "machine");
+        return NULL;
+    }
+    m->cfg = *cfg;
+    physmap_init(&m->pm);
+    chardev_init(&m->line);
+    m->loop = loop_new(e);
+    m->dtb = malloc(MACHINE_FDT_MAX);
+    if (m->loop == NULL || m->dtb == NULL) {
+        machine_free(m);
+        return NULL;
+    }
+    if (board_make(m, e) < 0 || harts_make(m, e) < 0 || load(m, e) < 0) {
+        machine_free(m);
+        return NULL;
+    }
+    return m;
+}
+
+void
+machine_free(struct machine *m)
+{
+    for (unsigned i = 0; i < m->n_devices; i++) {
+        m->devices[i]->type->free(m->devices[i]);
+    }
+    harts_free(m);
+    physmap_fini(&m->pm);
+    if (m->rom != NULL) {
+        munmap(m->rom, ROM_BYTES);
+    }
+    if (m->loop != NULL) {
+        loop_free(m->loop);
+    }
+    free(m->dtb);
+    free(m);
+}
+
+const void *
+machine_dtb(const struct machine *m, size_t *bytes)
+{
+    *bytes = m->dtb_bytes;
+    return m->dtb;
+}
+
+char *
+machine_map_text(const struct machine *m)
+{
+    static const char *const kinds[] = {[REGION_RAM] = "ram", [REGION_ROM] = "rom", [REGION_IO] = "io"};
+    char *text = NULL;
+    size_t size;
+    FILE *f = open_memstream(&text, &size);
+    if (f == NULL) {
+        return NULL;
+    }
+    for (unsigned i = 0; i < m->pm.n_regions; i++) {
+        const struct physmap_region *r = &m->pm.regions[i];
+        fprintf(f, "0x%010llx-0x%010llx  %-4s %s\n", (unsigned long long)r->base, (unsigned long long)(r->base + r->bytes - 1),
+                kinds[r->kind], r->name);
+        for (unsigned k = 0; k < m->boot.n_ranges; k++) {
+            const struct boot_range *b = &m->boot.ranges[k];
+            if (b->start >= r->base && b->start - r->base < r->bytes) {
+                fprintf(f, "  0x%010llx-0x%010llx     %s\n", (unsigned long long)b->start, (unsigned long long)(b->end - 1), b->what);
+            }
+        }
+    }
+    if (fclose(f) != 0) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+/* ---- running ---- */
+
+struct signals {
+    struct loop_fd fd;
+    struct machine *m; /* ref */
+    sigset_t before;
+};
+
+static void
+signalled(void *arg, uint32_t events)
+{
+    (void)events;
+    struct signals *s = arg;
+    struct signalfd_siginfo si;
+    if (read(s->fd.fd, &si, sizeof si) == sizeof si) {
+        machine_ask_end(s->m, MACHINE_OFF, 0, (int)si.ssi_signo);
+    }
+}
+
+static int
+signals_take(struct signals *s, struct machine *m, struct err *e)
+{
+    sigset_t ours;
+    sigemptyset(&ours);
+    for (unsigned i = 0; i < ARRAY_LEN(signals_); i++) {
+        sigaddset(&ours, signals_[i]);
+    }
+    const int fd = signalfd(-1, &ours, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (fd < 0) {
+        return err_set(e, -errno, "signals");
+    }
+    *s = (struct signals){.fd = {.fd = fd, .ready = signalled, .arg = s}, .m = m};
+    const int r = loop_add(m->loop, &s->fd, 1);
+    if (r < 0) {
+        close(fd);
+        return err_set(e, r, "signals");
+    }
+    pthread_sigmask(SIG_BLOCK, &ours, &s->before);
+    return 0;
+}
+
+static void
+signals_give_back(struct signals *s)
+{
+    loop_remove(s->m->loop, &s->fd);
+    close(s->fd.fd);
+    pthread_sigmask(SIG_SETMASK, &s->before, NULL);
+}
+
+/* From power-on to off, or to the next power-on. */
+static int
+run_once(struct machine *m, struct err *e)
+{
+    for (unsigned i = m->n_devices; i-- > 0;) {
+        if (m->devices[i]->type->reset != NULL) {
+            m->devices[i]->type->reset(m->devices[i]); /* the interrupt controller comes last */
+        }
+    }
+    harts_reset(m);
+    clint_start(m->clint);
+    const int r = harts_start(m, e);
+    if (r == 0) {
+        loop_run(m->loop);
+        harts_stop(m);
+    }
+    clint_stop(m->clint);
+    return r;
+}
+
+int
+machine_run(struct machine *m, struct machine_end *end, struct err *e)
+{
+    struct signals signals;
+    int r = signals_take(&signals, m, e);
+    if (r < 0) {
+        return r;
+    }
+    const struct console_config console = {
+        .in = m->cfg.console_in,
+        .out = m->cfg.console_out,
+        .escape = m->cfg.console_escape,
+        .command = console_command,
+        .arg = m,
+    };
+    m->console = console_new(m->loop, &m->line, &console, e);
+    if (m->console == NULL) {
+        r = -ENOMEM;
+        goto give_back;
+    }
+    for (;;) {
+        r = run_once(m, e);
+        if (r < 0 || atomic_load(&m->ending) != MACHINE_REBOOT) {
+            break;
+        }
+        atomic_store(&m->ending, MACHINE_GOES_ON);
+        r = load(m, e);
+        if (r < 0) {
+            break;
+        }
+    }
+    *end = m->end;
+    console_free(m->console);
+
+give_back:
+    signals_give_back(&signals);
+    return r;
+}
