@@ -94,7 +94,7 @@ test_user(void)
     check(me->cause == ECALL_U && rdtime() - me->user_a0 < 10000000ul * ticks_per_us, "rdtime, allowed");
     csr_write(scounteren, 0);
     run_user(USER(code_user_time), 0);
-    if (me->cause == ECALL_U) { /* QEMU 7.2 */
+    if (me->cause == ECALL_U) { /* OpenSBI executes it then */
         skipped("rdtime, forbidden", "it works all the same");
     } else {
         check(me->cause == ILLEGAL, "rdtime, forbidden");
