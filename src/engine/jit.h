@@ -143,7 +143,7 @@ struct region {
 
 struct jit_stats {
     unsigned long blocks, regions, bytes, insns, exits[JX_COUNT], chains, flushes, invalidated, hot, interp_runs, faults;
-    unsigned long shared, folded, dead, spills, lazy_nans, lazy_boxes, settled, flags_kept, amodes, unstored, halves, pairs, merged;
+    unsigned long shared, folded, dead, spills, lazy_nans, lazy_boxes, settled, flags_kept, amodes, unstored, halves, pairs, merged, twins;
 };
 
 struct jit {

@@ -547,7 +547,7 @@ lower_unit(struct lower *l)
             lower_control(l, i);
             break;
         default:
-            if (!lower_int(l, i) && !lower_fp(l, i)) {
+            if (!twin_arrives(l) && !lower_int(l, i) && !lower_fp(l, i)) {
                 l->full = true;
             }
         }

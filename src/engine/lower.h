@@ -1,5 +1,5 @@
 /*
- * lower.h - from IR to x86-64: what lower.c, lower_plan.c, lower_int.c, lower_fp.c, lower_fma.c and lower_regs.c share
+ * lower.h - from IR to x86-64: what lower.c, lower_plan.c, lower_int.c, lower_twins.c, lower_fp.c, lower_fma.c and lower_regs.c share
  *
  * One pass over an extended block. Where values are: `reg[r]` is what host register r holds, `home` what the memory of a guest
  * register holds, `spill` what a spill slot holds; a value may be at several places, and a constant is nowhere until it has to be.
@@ -102,6 +102,8 @@ struct lower {
     } amodes[IR_LIMIT];
     uint8_t recipes[RECIPES];
     uint32_t n_recipes, last_recipe;
+    ref twin[IR_LIMIT];        /* lower_twins.c: a later value that this one's instruction makes as well, or 0 */
+    bool made[IR_LIMIT];       /* … and has made */
     uint16_t uses[IR_LIMIT];
     uint16_t set_at[IR_LIMIT]; /* the SET or SETF that a value may be made in place for, or 0 */
     uint8_t within[IR_LIMIT];  /* known to be an address of the guest's: WITHIN_*, or 0 */
@@ -133,6 +135,11 @@ void lower_plan(struct lower *l);
 /* lower_bytes.c: accesses to bytes side by side become one. What it makes anew stands behind n_given. */
 void lower_bytes(struct lower *l);
 
+/* lower_twins.c. Before lower_plan() counts uses; the value of l->i has been made with another's: give it its place; and lower_int()'s. */
+void twins_find(struct lower *l);
+bool twin_arrives(struct lower *l);
+bool lower_twins(struct lower *l, const struct ir_ins *i);
+
 /* lower_late.c. For lower_plan(), from the end: k uses its operands; may control leave there, or homes be asked for? Then the order. */
 void late_used(struct lower *l, unsigned k);
 bool late_syncs(const struct lower *l, const struct ir_ins *i);
@@ -144,6 +151,7 @@ int use_int(struct lower *l, ref r);  /* the register that holds it, loaded if n
 int use_fp(struct lower *l, ref r);
 void put_int(struct lower *l, int reg, ref r); /* copied to that register, which holds nothing of use */
 int def_int(struct lower *l, ref may_reuse); /* where the value of l->i goes */
+int home_int(struct lower *l); /* the home that it may be made in, or NO_REG */
 int def_fp(struct lower *l, ref may_reuse);
 void made_int(struct lower *l, int reg);
 void made_fp(struct lower *l, int reg);
@@ -190,6 +198,7 @@ void fstate_put(struct fstate *fs, unsigned g, unsigned kind);
 
 /* lower_int.c: true if it knew the instruction */
 bool lower_int(struct lower *l, const struct ir_ins *i);
+void lower_extend(struct lower *l); /* the 32 bits of the value just made */
 void lower_fence(struct lower *l);
 void lower_reserve(struct lower *l, const struct stub *s);
 

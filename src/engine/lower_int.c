@@ -1,5 +1,5 @@
 /*
- * lower_int.c - integer operations and memory accesses to x86-64
+ * lower_int.c - integer operations (but products and quotients) and memory accesses to x86-64
  *
  * A result may be made in the very register of an operand (def_int), so each case reads all operands before it writes, or says why
  * it need not.
@@ -53,8 +53,8 @@ binary(struct lower *l, const struct ir_ins *i, unsigned op, unsigned digit, boo
 }
 
 /* Sign-extend the low 32 bits of the value just made, if somebody looks. */
-static void
-extend(struct lower *l)
+void
+lower_extend(struct lower *l)
 {
     if (!l->whole[l->i]) {
         l->j->stats.halves++;
@@ -168,8 +168,8 @@ set_if(struct lower *l, const struct ir_ins *i)
 {
     const enum cc cc = compare(l, (enum ir_op)i->op, i->a, i->b);
     const int d = def_int(l, i->a);
+    x_mov_imm(&l->x, d, 0); /* an extension would have to wait */
     x_rr8(&l->x, X_SETCC | cc, false, 0, d);
-    x_rr8(&l->x, X_MOVZX8, false, d, d);
     made_int(l, d);
 }
 
@@ -208,94 +208,6 @@ min_max(struct lower *l, const struct ir_ins *i)
         x_rr(x, X_CMOV | cc, true, d, b);
     }
     made_int(l, d);
-}
-
-/* The upper half of a product. */
-static void
-mul_high(struct lower *l, const struct ir_ins *i)
-{
-    struct x64 *x = &l->x;
-    claim(l, RAX);
-    claim(l, RDX);
-    put_int(l, RAX, i->a);
-    const int b = use_int(l, i->b);
-    x_rr(x, 0xf7, true, i->op == IR_MULH ? X_IMULS : X_MULU, b);
-    if (i->op == IR_MULHSU) {
-        /* unsigned product, less b where a is negative */
-        put_int(l, RAX, i->a);
-        x_shift_i(x, X_SAR, true, RAX, 63);
-        x_rr(x, X_AND, true, RAX, b);
-        x_rr(x, X_SUB, true, RDX, RAX);
-    }
-    made_int(l, RDX);
-}
-
-/*
- * Division: the host traps where RISC-V has a result, so 0 and, signed, -1 go other ways.
- */
-static void
-divide(struct lower *l, const struct ir_ins *i)
-{
-    struct x64 *x = &l->x;
-    const enum ir_op op = (enum ir_op)i->op;
-    const bool w = op == IR_DIV || op == IR_DIVU || op == IR_REM || op == IR_REMU;
-    const bool is_signed = op == IR_DIV || op == IR_REM || op == IR_DIVW || op == IR_REMW;
-    const bool rem = op == IR_REM || op == IR_REMU || op == IR_REMW || op == IR_REMUW;
-    claim(l, RAX);
-    claim(l, RDX);
-    put_int(l, RAX, i->a);
-    const int b = use_int(l, i->b);
-    const struct ir_ins *pb = &l->ir->ins[i->b];
-    const bool safe = pb->op == IR_CONST && pb->imm != 0 && pb->imm != -1 && (w || (int32_t)pb->imm == pb->imm);
-    if (!w) {
-        x_rr(x, X_MOV, false, RAX, RAX);
-    }
-    uint8_t *odd = NULL, *done = NULL;
-    if (!safe) {
-        if (is_signed) { /* b + 1 is 0 or 1, unsigned */
-            x_rm(x, X_LEA, w, RDX, M(b, 1));
-            x_ri(x, X_I_CMP, w, RDX, 1);
-            odd = x_jcc(x, CC_BE);
-        } else {
-            x_rr(x, X_TEST, w, b, b);
-            odd = x_jcc(x, CC_E);
-        }
-    }
-    if (is_signed) {
-        if (w) {
-            x_b(x, 0x48);
-        }
-        x_b(x, 0x99); /* cdq, cqo */
-        x_rr(x, 0xf7, w, X_IDIV, b);
-    } else {
-        x_rr(x, X_XOR, false, RDX, RDX);
-        x_rr(x, 0xf7, w, X_DIVU, b);
-    }
-    if (rem) {
-        x_mov(x, RAX, RDX);
-    }
-    if (!safe) {
-        done = x_jmp(x);
-        x_land(x, odd);
-        /* rax = a, b is 0 (or -1) */
-        if (!is_signed) {
-            if (!rem) {
-                x_mov_imm(x, RAX, UINT64_MAX);
-            } /* else a */
-        } else if (rem) { /* a for 0, 0 for -1: rdx = b + 1 is 1 or 0 */
-            x_rr(x, X_IMUL, true, RAX, RDX);
-        } else { /* -1 for 0, -a for -1 */
-            x_rr(x, 0xf7, w, X_NEG, RAX);
-            x_rr(x, X_TEST, w, b, b);
-            x_mov_imm(x, RDX, UINT64_MAX);
-            x_rr(x, X_CMOV | CC_E, true, RAX, RDX);
-        }
-        x_land(x, done);
-    }
-    if (!w) {
-        x_rr(x, X_MOVSXD, true, RAX, RAX);
-    }
-    made_int(l, RAX);
 }
 
 /* clz, ctz: 64 or 32 for zero. */
@@ -680,52 +592,32 @@ lower_int(struct lower *l, const struct ir_ins *i)
 {
     struct x64 *x = &l->x;
     switch (i->op) {
-    case IR_ADD: add(l, i, true); return true;
-    case IR_ADDW: add(l, i, false); extend(l); return true;
-    case IR_SUB: binary(l, i, X_SUB, X_I_SUB, true, false); return true;
-    case IR_SUBW: binary(l, i, X_SUB, X_I_SUB, false, false); extend(l); return true;
+    case IR_ADD:
+        if (!lower_twins(l, i)) {
+            add(l, i, true);
+        }
+        return true;
+    case IR_ADDW: add(l, i, false); lower_extend(l); return true;
+    case IR_SUB:
+        if (!lower_twins(l, i)) {
+            binary(l, i, X_SUB, X_I_SUB, true, false);
+        }
+        return true;
+    case IR_SUBW: binary(l, i, X_SUB, X_I_SUB, false, false); lower_extend(l); return true;
     case IR_AND: binary(l, i, X_AND, X_I_AND, true, true); return true;
     case IR_OR: binary(l, i, X_OR, X_I_OR, true, true); return true;
     case IR_XOR: binary(l, i, X_XOR, X_I_XOR, true, true); return true;
-    case IR_MUL:
-    case IR_MULW: {
-        const struct ir_ins *pb = &l->ir->ins[i->b];
-        const bool w = i->op == IR_MUL;
-        if (pb->op == IR_CONST && pb->imm == (int32_t)pb->imm) {
-            const int a = use_int(l, i->a), d = def_int(l, i->a);
-            x_rr(x, 0x69, w, d, a);
-            x_d(x, (uint32_t)pb->imm);
-            made_int(l, d);
-        } else {
-            const int b = use_int(l, i->b), a = use_int(l, i->a), d = def_int(l, i->a);
-            if (d == b) {
-                x_rr(x, X_IMUL, w, d, a);
-            } else {
-                x_mov(x, d, a);
-                x_rr(x, X_IMUL, w, d, b);
-            }
-            made_int(l, d);
-        }
-        if (!w) {
-            extend(l);
-        }
-        return true;
-    }
     case IR_SLL: shift(l, i, X_SHL, X_P(0x66) | X_38 | 0xf7, true); return true;
     case IR_SRL: shift(l, i, X_SHR, X_P(0xf2) | X_38 | 0xf7, true); return true;
     case IR_SRA: shift(l, i, X_SAR, X_P(0xf3) | X_38 | 0xf7, true); return true;
-    case IR_SLLW: shift(l, i, X_SHL, X_P(0x66) | X_38 | 0xf7, false); extend(l); return true;
+    case IR_SLLW: shift(l, i, X_SHL, X_P(0x66) | X_38 | 0xf7, false); lower_extend(l); return true;
     case IR_SRLW: shift(l, i, X_SHR, X_P(0xf2) | X_38 | 0xf7, false); return true;
-    case IR_SRAW: shift(l, i, X_SAR, X_P(0xf3) | X_38 | 0xf7, false); extend(l); return true;
+    case IR_SRAW: shift(l, i, X_SAR, X_P(0xf3) | X_38 | 0xf7, false); lower_extend(l); return true;
     case IR_ROL: shift(l, i, X_ROL, 0, true); return true;
     case IR_ROR: shift(l, i, X_ROR, 0, true); return true;
     case IR_ROLW: shift(l, i, X_ROL, 0, false); return true;
     case IR_RORW: shift(l, i, X_ROR, 0, false); return true;
     case IR_MIN: case IR_MAX: case IR_MINU: case IR_MAXU: min_max(l, i); return true;
-    case IR_MULH: case IR_MULHU: case IR_MULHSU: mul_high(l, i); return true;
-    case IR_DIV: case IR_DIVU: case IR_REM: case IR_REMU: case IR_DIVW: case IR_DIVUW: case IR_REMW: case IR_REMUW:
-        divide(l, i);
-        return true;
     case IR_NOT: {
         const int a = use_int(l, i->a), d = def_int(l, i->a);
         x_mov(x, d, a);
@@ -758,6 +650,6 @@ lower_int(struct lower *l, const struct ir_ins *i)
             set_if(l, i);
             return true;
         }
-        return false;
+        return lower_twins(l, i);
     }
 }

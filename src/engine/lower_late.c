@@ -91,7 +91,7 @@ late_used(struct lower *l, unsigned k)
         if (!access && !(forms_address(ir, i) && !l->as_value[k]) && !(i->op == IR_SET && l->superseded[k])) {
             l->as_value[args[a]] = true;
         }
-        if (!looks_low(l, k, a)) {
+        if (!looks_low(l, k, a) || l->twin[k] != 0) {
             l->whole[args[a]] = true;
         }
     }

@@ -67,6 +67,7 @@ lower_plan(struct lower *l)
     if (l->waits && (ir->opts & IROPT_BYTES)) {
         lower_bytes(l);
     }
+    twins_find(l);
     memset(l->last, 0, ir->n * sizeof l->last[0]);
     memset(l->uses, 0, ir->n * sizeof l->uses[0]);
     memset(l->set_at, 0, ir->n * sizeof l->set_at[0]);

@@ -298,6 +298,12 @@ in_place(struct lower *l, bool fp)
 }
 
 int
+home_int(struct lower *l)
+{
+    return in_place(l, false);
+}
+
+int
 def_int(struct lower *l, ref may_reuse)
 {
     const int h = in_place(l, false);

@@ -76,6 +76,7 @@ static struct machine machines[] = {
     {"-trust", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5}},
     {"-late", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5}},
     {"-bytes", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5}},
+    {"-twins", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5}},
     {"none", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5, .opts_off = ~0u}},
 };
 #define MACHINES (sizeof machines / sizeof machines[0])

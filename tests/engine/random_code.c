@@ -719,7 +719,7 @@ straight(struct gen *g)
     } else if (chance(g, like->fp_idiom)) {
         fp_idiom(g);
     } else if (chance(g, like->mem)) {
-        switch (below(g, 8)) {
+        switch (below(g, 9)) {
         case 0:
             computed_access(g);
             break;
@@ -731,6 +731,9 @@ straight(struct gen *g)
             break;
         case 4:
             byte_steps(g, like->fault != 0);
+            break;
+        case 6:
+            twin_steps(g);
             break;
         case 5:
             reserved_loop(g);

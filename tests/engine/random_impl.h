@@ -122,6 +122,7 @@ void straight_kind(struct gen *g, enum kind k, unsigned base); /* base: for memo
 void finish_patches(struct gen *g); /* last: any site may be any patch's */
 void address_steps(struct gen *g, bool faults); /* random_steps.c */
 void byte_steps(struct gen *g, bool faults);
+void twin_steps(struct gen *g);
 void reserved_loop(struct gen *g); /* lr … sc */
 unsigned straight(struct gen *g); /* something that goes on behind itself; returns about how many instructions */
 

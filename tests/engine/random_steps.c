@@ -99,3 +99,48 @@ byte_steps(struct gen *g, bool faults)
     }
     g->reserved = was;
 }
+
+/* Two results of the same operands, some way apart, the odd cases of division among them; the second may replace an operand. */
+void
+twin_steps(struct gen *g)
+{
+    static const uint8_t pairs[][2] = {{0, 1}, {0, 3}, {1, 0}, {3, 0}, {4, 6}, {5, 7}, {6, 4}, {7, 5}}; /* funct3 of mul, mulh, mulhu, div … remu */
+    static const uint64_t odd[] = {0, 1, UINT64_MAX, INT64_MAX, (uint64_t)INT64_MIN, UINT32_MAX, (uint64_t)INT32_MIN, 10};
+    const uint32_t was = g->reserved;
+    const unsigned x = take_reg(g), y = take_reg(g), first = take_reg(g), second = take_reg(g);
+    if (g->p->n_tables + 2 > RP_TABLES_BYTES / 8) {
+        g->reserved = was;
+        return;
+    }
+    uint64_t *const table = &g->p->tables[g->p->n_tables];
+    table[0] = odd[below(g, 8)];
+    table[1] = odd[below(g, 8)];
+    load_address(g, first, RP_TABLES + 8 * g->p->n_tables);
+    g->p->n_tables += 2;
+    if (below(g, 2)) {
+        W(g, LD(x, first, 0));
+    }
+    if (below(g, 2)) {
+        W(g, LD(y, first, 8));
+    }
+    const unsigned kind = below(g, 12), d = below(g, 4) ? first : below(g, 2) ? x : y;
+    const unsigned e = below(g, 2) ? second : below(g, 2) ? y : first;
+    const bool sum = below(g, 2) != 0, w = below(g, 2) != 0;
+    if (kind < 8) {
+        W(g, enc_r(w && kind >= 4 ? 0x3b : 0x33, pairs[kind][0], 1, first, x, y));
+    } else {
+        W(g, enc_r(0x33, 0, sum ? 0 : 0x20, d, x, y));
+    }
+    for (unsigned n = below(g, 4); n > 0; n--) {
+        straight_kind(g, below(g, 3) ? K_INT : K_MEM, 0);
+    }
+    if (kind < 8) {
+        W(g, enc_r(w && kind >= 4 ? 0x3b : 0x33, pairs[kind][1], 1, e, x, y));
+    } else if (sum) {
+        W(g, enc_r(0x33, 3, 0, e, d, below(g, 2) ? x : y)); /* sltu */
+    } else {
+        W(g, enc_r(0x33, 3, 0, e, x, below(g, 2) ? y : d));
+    }
+    W(g, ADD(second, e, first));
+    g->reserved = was;
+}
