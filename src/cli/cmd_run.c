@@ -112,7 +112,7 @@ parse_opts(struct run *r, const char *text)
         const size_t len = strcspn(at, ",");
         const uint32_t bit = *at == '-' ? engine_opt_by_name(at + 1, len - 1) : 0;
         if (bit == 0) {
-            return cli_error(CMD_run, "%s: -fold, -cse, -fuse, -dse, -regions, -place, -nan, -box, -flags, -twice, -fma, -trust, -late, -lrsc, -bytes, -twins: %s", r->option, at);
+            return cli_error(CMD_run, "%s: -fold, -cse, -fuse, -dse, -regions, -place, -nan, -box, -flags, -twice, -fma, -trust, -late, -lrsc, -bytes, -twins, -hle: %s", r->option, at);
         }
         r->opt.tuning.opts_off |= bit;
         at += len + (at[len] == ',');
@@ -266,6 +266,12 @@ take_option(struct run *r, enum opt_id id, char *v)
         return 0;
     case OPT_run_untrusted:
         r->opt.tuning.opts_off |= engine_opt_by_name("trust", 5);
+        return 0;
+    case OPT_run_hle:
+        r->opt.tuning.opts_off &= ~engine_opt_by_name("hle", 3);
+        return 0;
+    case OPT_run_no_hle:
+        r->opt.tuning.opts_off |= engine_opt_by_name("hle", 3);
         return 0;
     case OPT_run_no_cache:
         r->no_cache = true;

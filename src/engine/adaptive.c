@@ -8,6 +8,7 @@
  *
  * A tier-1 block counts down; at its end a region is grown around it (tier 2), which takes its place.
  */
+#include "engine/hle.h"
 #include "engine/keep.h"
 #include "engine/profile.h"
 
@@ -50,6 +51,7 @@ adaptive_prepare(struct engine *en, struct hart *h)
     *(uint64_t *)(void *)(h->jit_sp_top + 8) = 1;
     h->jit_entries = j->entries;
     h->jit_code = j->code;
+    h->jit_hle = hle_routines(j);
     h->jit_top = GUEST_TOP;
     h->guest_base = en->cfg.guest_base;
     h->jit_flags_of = j->flags_of;
@@ -497,6 +499,29 @@ interp_adaptive(struct hart *h, int64_t budget)
     }
 }
 
+/* The hart is as it was before the call, whose address is on the stack. */
+static bool
+routine_faulted(struct hart *h, const uint64_t *regs)
+{
+    struct jit *j = h->engine->jit;
+    const struct translation *t = jit_translation_at(j, *(const uint8_t *const *)(uintptr_t)regs[RSP]);
+    if (t == NULL) {
+        return false;
+    }
+    for (unsigned g = 0; g < 32; g++) {
+        if (std_map.x[g] != NO_REG) {
+            h->x[g] = regs[std_map.x[g]];
+        }
+    }
+    h->pc = t->pc;
+    h->ip = NULL;
+    h->jit_sp = (char *)(uintptr_t)regs[RSP] + 8;
+    h->interpret = 1;
+    __atomic_store_n(&h->jit_inside, 0, __ATOMIC_RELEASE);
+    j->stats.hle_faults++;
+    return true;
+}
+
 /*
  * A fault in translated code, with the host's registers as they were. Makes the hart exact and returns true if the
  * fault is the guest's; h->interpret: the interpreter is to do the instruction again, and find out. *resume if the code can just go on.
@@ -516,6 +541,13 @@ adaptive_fault(struct hart *h, void *ucontext, uint64_t host_addr, bool *resume)
         *resume = true;
         return false;
     }
+    uint64_t regs[16];
+    for (unsigned k = 0; k < 16; k++) {
+        regs[k] = (uint64_t)uc->uc_mcontext.gregs[gregs[k]];
+    }
+    if (hle_is_at(rip)) {
+        return routine_faulted(h, regs);
+    }
     const struct translation *t = jit_translation_at(j, rip);
     if (t == NULL) {
         return false;
@@ -532,10 +564,6 @@ adaptive_fault(struct hart *h, void *ucontext, uint64_t host_addr, bool *resume)
     }
     if (lo == t->n_faults || t->faults[lo].off != off) {
         return false;
-    }
-    uint64_t regs[16];
-    for (unsigned k = 0; k < 16; k++) {
-        regs[k] = (uint64_t)uc->uc_mcontext.gregs[gregs[k]];
     }
     for (unsigned g = 0; g < 32; g++) {
         if (t->map->x[g] != NO_REG) {

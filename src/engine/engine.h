@@ -62,7 +62,7 @@ struct engine_config {
     void *symbol_arg;
 };
 
-/* The bit of an optimisation, by its name in --opt: fold, cse, fuse, dse, regions, place, nan, box, flags, twice, fma, trust, late, lrsc; 0 if there is none such. */
+/* The bit of an optimisation, by its name in --opt: fold, cse, fuse, dse, regions, place, nan, box, flags, twice, fma, trust, late, lrsc, bytes, twins, hle; 0 if there is none such. */
 uint32_t engine_opt_by_name(const char *name, size_t len);
 
 /* The bit of what --dump names: blocks, kinds, ir, asm; 0 if there is none such. And those of --perf: /tmp/perf-PID.map, /tmp/jit-PID.dump. */

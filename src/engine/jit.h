@@ -5,6 +5,7 @@
  *      region.c     which blocks make a unit of translation, and which host register holds which guest register in it
  *      front.c ir.c guest instructions to IR          lower*.c   IR to x86-64          fstate.c   NaNs and boxes, late
  *      record.c keep.c store.c   translations that outlive the process: their form, which and when, the files
+ *      hle.c hle_x64.S  host routines in place of libc's
  *      tcache.c     where translations are kept: code, slots, exits, the table of entries; chaining, forgetting, flushing
  *      wishes.c     what children of fork would each interpret
  *
@@ -95,6 +96,7 @@ struct translation {
     uint32_t size;
     uint8_t tier;
     bool dead;
+    uint8_t hle; /* enum hle: begins with that routine */
     uint32_t n_faults, n_insns;
     struct fault_point *faults;      /* by offset */
     uint8_t *recipes;
@@ -130,6 +132,8 @@ struct rblock {
 };
 #define REGION_BLOCKS 128
 #define REGION_INSNS 2000
+#define HLE_BYTES 1280
+#define HLE_ROUTINES_MAX 16
 struct region {
     uint64_t pc;
     unsigned tier, n_blocks, n_insns;
@@ -139,10 +143,13 @@ struct region {
     struct insn insns[REGION_INSNS];
     uint64_t pcs[REGION_INSNS];
     uint32_t words[REGION_INSNS]; /* as they were read: what the translation is made from */
+    uint32_t hle, hle_bytes;      /* enum hle: what it begins with; and the guest's code for that, all of it */
+    uint8_t hle_code[HLE_BYTES];
 };
 
 struct jit_stats {
-    unsigned long blocks, regions, bytes, insns, exits[JX_COUNT], chains, flushes, invalidated, hot, interp_runs, faults;
+    unsigned long blocks, regions, bytes, insns, exits[JX_COUNT], chains, flushes, invalidated, hot, interp_runs, faults, hle_faults;
+    unsigned hle[HLE_ROUTINES_MAX]; /* translations that begin with it */
     unsigned long shared, folded, dead, spills, lazy_nans, lazy_boxes, settled, flags_kept, amodes, unstored, halves, pairs, merged, twins;
 };
 
@@ -186,7 +193,7 @@ struct jit {
     void *perf_mark;           /* own: a mapping of it, that perf sees; or NULL */
     uint64_t perf_index;       /* records in it */
     uint8_t flags_of[64];      /* fflags by the low six bits of MXCSR */
-    bool bmi1, bmi2, avx, fma, lzcnt, popcnt, sse41;
+    bool bmi1, bmi2, avx, avx2, fma, lzcnt, popcnt, sse41;
     /* trampolines */
     uint32_t (*enter)(struct hart *h, const void *code);
     uint8_t *leave;            /* eax: number of the exit */
@@ -266,5 +273,6 @@ void fstate_settle(struct hart *h, uint32_t nan, uint32_t single); /* hart->f fr
 /* region.c. Fills j->region with the block at pc, or with the region around it; false if there is no code there. */
 bool region_block(struct engine *en, struct hart *h, uint64_t pc);
 bool region_grow(struct engine *en, struct hart *h, struct translation *head);
+void region_move(struct region *r, uint64_t by); /* as if its code were so far away */
 
 #endif

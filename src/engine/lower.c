@@ -323,6 +323,17 @@ come_back(struct lower *l, uint64_t link)
     }
 }
 
+/* In the standard convention, to the address in host register h. */
+static void
+return_to(struct lower *l, int h)
+{
+    struct x64 *x = &l->x;
+    stub_new(l, STUB_RETURN, x_poll(x))->arg = (uint8_t)h;
+    x_rm(x, X_CMP, true, h, M(RSP, 8));
+    stub_new(l, STUB_RETURN, x_jcc(x, CC_NE))->arg = (uint8_t)h;
+    x_b(x, 0xc3);
+}
+
 static void
 lower_control(struct lower *l, const struct ir_ins *i)
 {
@@ -382,10 +393,7 @@ lower_control(struct lower *l, const struct ir_ins *i)
             h = RAX;
             x_rm(x, X_MOV, true, RAX, M(RBP, HART_X(g)));
         }
-        stub_new(l, STUB_RETURN, x_poll(x))->arg = (uint8_t)h;
-        x_rm(x, X_CMP, true, h, M(RSP, 8));
-        stub_new(l, STUB_RETURN, x_jcc(x, CC_NE))->arg = (uint8_t)h;
-        x_b(x, 0xc3);
+        return_to(l, h);
         break;
     }
     case IR_ECALL:
@@ -610,19 +618,6 @@ lower_blocks(struct lower *l, unsigned version)
     lower_unit(l);
 }
 
-/* As if the region's code were so far away. */
-static void
-region_move(struct region *r, uint64_t by)
-{
-    r->pc += by;
-    for (unsigned b = 0; b < r->n_blocks; b++) {
-        r->blocks[b].pc += by;
-    }
-    for (unsigned k = 0; k < r->n_insns; k++) {
-        r->pcs[k] += by;
-    }
-}
-
 /* --opt=-place: a distance that leaves an address as short as it was. */
 static uint64_t
 elsewhere(const struct jit *j, const struct region *r)
@@ -631,13 +626,26 @@ elsewhere(const struct jit *j, const struct region *r)
     return j->opts & IROPT_PLACE ? 0 : r->pc < UINT64_C(1) << 30 ? 0x1230000 : r->pc < GUEST_TOP / 2 ? far : 0 - far;
 }
 
+/* In the standard convention: a host routine, and back to who has called it; or behind this. */
+static void
+call_routine(struct lower *l)
+{
+    struct x64 *x = &l->x;
+    x_rm(x, X_MOV, true, RAX, M(RBP, HART(jit_hle)));
+    x_call_mem(x, M(RAX, 8 * (int)l->r->hle));
+    uint8_t *const not_done = x_jcc(x, CC_B);
+    x_mov(x, std_map.x[10], RAX);
+    return_to(l, std_map.x[1]);
+    x_land(x, not_done);
+}
+
 /* What has been emitted becomes a translation. moved: it was made for so far away, and is brought to its place. */
 static struct translation *
 finish(struct lower *l, struct translation *made, uint64_t moved)
 {
     struct jit *j = l->j;
     struct region *r = l->r;
-    struct span spans[REGION_BLOCKS];
+    struct span spans[REGION_BLOCKS + 1];
     made->n_faults = l->n_faults;
     made->n_insns = r->n_insns;
     made->faults = l->faults;
@@ -654,6 +662,10 @@ finish(struct lower *l, struct translation *made, uint64_t moved)
     for (unsigned b = 0; b < r->n_blocks; b++) {
         const unsigned end = r->blocks[b].first + r->blocks[b].count - 1;
         spans[b] = (struct span){r->blocks[b].pc, r->pcs[end] + r->insns[end].len};
+    }
+    if (r->hle != 0) {
+        spans[made->n_spans++] = (struct span){r->pc, r->pc + r->hle_bytes};
+        made->hle = (uint8_t)r->hle;
     }
     made->hash = jit_region_hash(r);
     if (moved == 0) {
@@ -714,6 +726,9 @@ jit_lower(struct engine *en, struct region *r)
     l->start = t->code = x_here(&l->x);
     t->pc = r->pc;
     t->tier = (uint8_t)r->tier;
+    if (r->hle != 0) {
+        call_routine(l);
+    }
     if (r->tier == 1) {
         t->counter = (uint32_t *)(void *)jit_data_new(j, j->hot2);
         if (t->counter == NULL) {

@@ -3,6 +3,8 @@
  */
 #include "engine/record.h"
 
+#include "engine/hle.h"
+
 #include <string.h>
 
 static_assert(sizeof(struct record) % 8 == 0 && sizeof(struct record_span) == 8 && sizeof(struct record_exit) == 20 &&
@@ -142,7 +144,10 @@ record_fits(const struct engine *en, const struct record *rec, uint64_t pc)
         }
         bytes += p.spans[s].len;
     }
-    return true;
+    /* A routine's spans are not all that it is known by. */
+    uint8_t code[HLE_BYTES];
+    uint32_t n;
+    return rec->hle == HLE_NONE || hle_at(en, pc, code, &n) == rec->hle;
 }
 
 /* ---- loading ---- */
@@ -186,10 +191,10 @@ record_load(struct engine *en, const struct record *rec, uint64_t pc, uint64_t e
 {
     struct jit *j = en->jit;
     const struct record_parts p = record_parts(rec);
-    struct span spans[REGION_BLOCKS];
+    struct span spans[REGION_BLOCKS + 1];
     struct x64 x;
     j->no_room = false;
-    if (rec->n_spans > REGION_BLOCKS) {
+    if (rec->n_spans > REGION_BLOCKS + 1) {
         return NULL;
     }
     struct translation *t = jit_begin(j, &x, rec->tier);
@@ -201,6 +206,7 @@ record_load(struct engine *en, const struct record *rec, uint64_t pc, uint64_t e
     t->pc = pc;
     t->code = x_here(&x);
     t->tier = rec->tier;
+    t->hle = rec->hle;
     t->n_insns = rec->n_insns;
     t->n_faults = rec->n_faults;
     t->faults = (struct fault_point *)(uintptr_t)p.faults;

@@ -27,7 +27,7 @@ struct record {
     uint32_t used;  /* tier 1: how often it had run, at most as often as makes it hot */
     uint32_t code_size, guest_size, n_insns;
     uint16_t n_spans, n_exits, n_faults, n_relocs, n_data;
-    uint8_t tier, spare;
+    uint8_t tier, hle; /* as struct translation has them */
     uint32_t n_recipes, none;
 };
 

@@ -56,7 +56,7 @@ record_make(struct engine *en, const struct region *r, const struct translation 
     *rec = (struct record){.hash = made->hash, .code_size = code_size, .guest_size = guest, .n_insns = made->n_insns,
                            .n_spans = (uint16_t)made->n_spans, .n_exits = (uint16_t)made->n_exits,
                            .n_faults = (uint16_t)made->n_faults, .n_relocs = (uint16_t)x->n_relocs,
-                           .n_data = (uint16_t)made->n_data, .tier = made->tier, .n_recipes = made->n_recipes};
+                           .n_data = (uint16_t)made->n_data, .tier = made->tier, .hle = made->hle, .n_recipes = made->n_recipes};
     const struct record_parts p = record_parts(rec);
     if (p.size > room || p.size > RECORD_MAX) {
         return 0;
@@ -89,6 +89,10 @@ record_make(struct engine *en, const struct region *r, const struct translation 
             memcpy(bytes, &r->words[k], r->insns[k].len);
             bytes += r->insns[k].len;
         }
+    }
+    if (r->hle != 0) {
+        memcpy(bytes, r->hle_code, r->hle_bytes);
+        bytes += r->hle_bytes;
     }
     CHECK(bytes == p.code);
     memcpy(bytes, x->start, code_size);

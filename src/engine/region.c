@@ -5,7 +5,7 @@
  * arms of a branch if both are. It is laid out along its heaviest paths, so that the usual successor follows without a jump
  * and shares its predecessor's values.
  */
-#include "engine/jit.h"
+#include "engine/hle.h"
 
 #include "engine/interp_ops.h"
 
@@ -121,6 +121,7 @@ region_block(struct engine *en, struct hart *h, uint64_t pc)
     r->epoch = code_epoch(en);
     r->tier = 1;
     r->n_blocks = r->n_insns = 0;
+    r->hle = hle_at(en, pc, r->hle_code, &r->hle_bytes);
     return append(en, h, r, pc, 64, false);
 }
 
@@ -379,6 +380,7 @@ region_grow(struct engine *en, struct hart *h, struct translation *head)
     r->epoch = code_epoch(en);
     r->tier = 2;
     r->n_blocks = r->n_insns = 0;
+    r->hle = hle_at(en, head->pc, r->hle_code, &r->hle_bytes);
     if (!append(en, h, r, head->pc, 256, true)) {
         return false;
     }
@@ -401,10 +403,10 @@ region_grow(struct engine *en, struct hart *h, struct translation *head)
             }
             /*
              * What has a region goes on there: once more in this one it would only take room in the host's caches. Not so if it has
-             * f registers in homes: the way there makes them exact, writes them and reads them again.
+             * f registers in homes: the way there makes them exact, writes them and reads them again. A host routine is never part of another.
              */
             const struct translation *have = jit_find(j, pc);
-            if (have != NULL && have->tier == 2 && !has_f_homes(have->map)) {
+            if (have != NULL && (have->hle || (have->tier == 2 && !has_f_homes(have->map)))) {
                 continue;
             }
             const unsigned n = r->n_blocks;
@@ -430,4 +432,16 @@ region_grow(struct engine *en, struct hart *h, struct translation *head)
     assign(en, r, pcs, weight, n, entries);
     fstate_flow(r, j->opts);
     return true;
+}
+
+void
+region_move(struct region *r, uint64_t by)
+{
+    r->pc += by;
+    for (unsigned b = 0; b < r->n_blocks; b++) {
+        r->blocks[b].pc += by;
+    }
+    for (unsigned k = 0; k < r->n_insns; k++) {
+        r->pcs[k] += by;
+    }
 }

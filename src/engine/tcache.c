@@ -13,6 +13,7 @@
  *
  * Threads: everything but jit_find() and jit_translation_at() holds jit->lock.
  */
+#include "engine/hle.h"
 #include "engine/keep.h"
 #include "engine/profile.h"
 #include "engine/record.h"
@@ -146,6 +147,7 @@ host_features(struct jit *j, unsigned level)
     j->bmi1 = level >= 3 && CPU_FEATURE_ACTIVE(BMI1);
     j->bmi2 = level >= 3 && CPU_FEATURE_ACTIVE(BMI2);
     j->avx = level >= 3 && CPU_FEATURE_ACTIVE(AVX);
+    j->avx2 = level >= 3 && CPU_FEATURE_ACTIVE(AVX2);
     j->fma = level >= 3 && CPU_FEATURE_ACTIVE(FMA);
 }
 
@@ -154,7 +156,7 @@ static const struct {
     uint32_t bit;
 } opt_names[] = {{"fold", IROPT_FOLD}, {"cse", IROPT_CSE}, {"fuse", IROPT_FUSE}, {"dse", IROPT_DSE}, {"regions", IROPT_REGIONS},
               {"place", IROPT_PLACE}, {"nan", IROPT_NAN},   {"box", IROPT_BOX},   {"flags", IROPT_FLAGS}, {"twice", IROPT_TWICE}, {"fma", IROPT_FMA},
-              {"trust", IROPT_TRUST}, {"late", IROPT_LATE}, {"lrsc", IROPT_LRSC}, {"bytes", IROPT_BYTES}, {"twins", IROPT_TWINS}};
+              {"trust", IROPT_TRUST}, {"late", IROPT_LATE}, {"lrsc", IROPT_LRSC}, {"bytes", IROPT_BYTES}, {"twins", IROPT_TWINS}, {"hle", IROPT_HLE}};
 
 uint32_t
 engine_opt_by_name(const char *name, size_t len)
@@ -190,6 +192,9 @@ engine_stats(const struct engine *en, char *text, size_t size)
     if (kept != NULL && n >= 0 && (size_t)n < size) {
         n += snprintf(text + n, size - (size_t)n, "kept: files %lu, loaded %lu, rejected %lu, new %lu, saved %lu\n", kept->files, kept->loaded,
                       kept->rejected, kept->noted, kept->saved);
+    }
+    if (n >= 0 && (size_t)n < size) {
+        n += hle_stats(j, text + n, size - (size_t)n);
     }
     return n < 0 ? 0 : (size_t)n < size ? (size_t)n : size;
 }
@@ -232,6 +237,9 @@ jit_init(struct engine *en, struct err *e)
     j->hot1 = tune->hot1 != 0 ? tune->hot1 - 1 : 24;
     j->hot2 = tune->hot2 != 0 ? tune->hot2 - 1 : 1500;
     j->opts = IROPT_ALL & ~tune->opts_off;
+    if (en->cfg.guest_base != 0 || (tune->show & ENGINE_PROFILE)) { /* their addresses are the host's; who counts wants the guest's instructions */
+        j->opts &= ~(unsigned)IROPT_HLE;
+    }
     j->show = tune->show;
     for (unsigned m = 0; m < 64; m++) {
         j->flags_of[m] = fp_flags_of_mxcsr(m);
@@ -432,6 +440,9 @@ jit_region_hash(const struct region *r)
             h = r->insns[k].len == 4 ? hash_half(h, r->words[k] >> 16) : h;
         }
     }
+    for (uint32_t k = 0; r->hle != 0 && k < r->hle_bytes; k += 2) {
+        h = hash_half(h, (unsigned)r->hle_code[k] | (unsigned)r->hle_code[k + 1] << 8);
+    }
     return h;
 }
 
@@ -496,6 +507,7 @@ jit_publish(struct engine *en, const struct translation *made, const struct x64 
         free(t); /* the marks stay: code_give_back() */
         return NULL;
     }
+    j->stats.hle[t->hle] += t->hle != HLE_NONE;
     t->size = (uint32_t)(x_here(x) - t->code);
     j->top = x_here(x);
     t->next = j->all;

@@ -48,6 +48,7 @@ struct hart {
     char *jit_sp_top;        /* … and where it is empty */
     const void *jit_entries; /* as struct jit has them: at hand for translated code */
     void *jit_code;
+    const void *jit_hle;     /* the host's routines for libc's, by number */
     uint64_t jit_top;        /* GUEST_TOP: what is there or beyond is not the guest's */
     uint64_t guest_base;
     uint32_t (*jit_ecall)(struct hart *h); /* what an ecall of translated code calls */
