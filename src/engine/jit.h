@@ -120,6 +120,7 @@ struct rblock {
     uint32_t first, count; /* instructions */
     bool label;            /* somebody jumps here, or returns here: nothing is known of values */
     bool loop;             /* the head of one */
+    bool again;            /* the same block stands behind it once more, as its next turn: no poll between them */
     bool taken;            /* the layout goes on where the last branch is taken */
     bool calls;            /* it ends with a call: what it comes back to, it comes back to with exact f registers */
     int16_t succ[2];       /* where it goes to otherwise, by index; -1: out of the region, or nowhere */
@@ -150,7 +151,7 @@ struct region {
 struct jit_stats {
     unsigned long blocks, regions, bytes, insns, exits[JX_COUNT], chains, flushes, invalidated, hot, interp_runs, faults, hle_faults;
     unsigned hle[HLE_ROUTINES_MAX]; /* translations that begin with it */
-    unsigned long shared, folded, dead, spills, lazy_nans, lazy_boxes, settled, flags_kept, amodes, unstored, halves, pairs, merged, twins;
+    unsigned long shared, folded, dead, spills, lazy_nans, lazy_boxes, settled, flags_kept, amodes, unstored, halves, pairs, merged, twins, unrolled;
 };
 
 struct jit {

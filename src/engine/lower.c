@@ -604,6 +604,9 @@ lower_blocks(struct lower *l, unsigned version)
             ir->gi = (uint16_t)n;
             open = front_insn(ir, &r->insns[n], r->pcs[n], k->taken && n + 1 == k->first + k->count);
         }
+        for (unsigned q = ir->n; k->again && q-- > 1 && ir->ins[q].gi == ir->gi;) {
+            ir->ins[q].op = ir->ins[q].op == IR_POLL ? (uint8_t)IR_NOP : ir->ins[q].op;
+        }
         const unsigned end = k->first + k->count - 1;
         const uint64_t behind = r->pcs[end] + r->insns[end].len;
         const uint64_t on = k->taken ? r->pcs[end] + (uint64_t)(int64_t)r->insns[end].imm : behind;

@@ -82,7 +82,9 @@ record_make(struct engine *en, const struct region *r, const struct translation 
     if (p.map != NULL) {
         memcpy((void *)(uintptr_t)p.map, made->map, sizeof *p.map);
     }
-    memcpy((void *)(uintptr_t)p.recipes, made->recipes, made->n_recipes);
+    if (made->n_recipes != 0) {
+        memcpy((void *)(uintptr_t)p.recipes, made->recipes, made->n_recipes);
+    }
     uint8_t *bytes = (uint8_t *)(uintptr_t)p.guest;
     for (unsigned b = 0; b < r->n_blocks; b++) {
         for (unsigned k = r->blocks[b].first; k < r->blocks[b].first + r->blocks[b].count; k++) {

@@ -15,6 +15,8 @@
 #define COLD_FRACTION 24
 #define LOOP_TURNS 8 /* how often a loop is thought to turn … */
 #define LOOP_DEPTH 4 /* … and how many count, one inside another */
+#define UNROLL_INSNS 24 /* a loop of one block that is no longer stands twice: half the polls, and what one turn makes the next knows */
+#define UNROLLED 32 /* at most: REGION_BLOCKS is twice what region_grow() makes */
 
 static uint16_t
 half(const struct engine *en, uint64_t pc)
@@ -240,13 +242,31 @@ loop_depths(struct region *r, uint8_t *depth)
     }
 }
 
+/* A loop of one block whose turns have nothing to do with one another, as far as they are atomic. */
+static bool
+can_unroll(const struct region *r, const struct rblock *b, int self)
+{
+    if (b->succ[1] != self || b->count > UNROLL_INSNS || !is_branch(&r->insns[b->first + b->count - 1])) {
+        return false;
+    }
+    for (unsigned k = b->first; k < b->first + b->count; k++) {
+        switch (r->insns[k].op) {
+        case OP_lr_w: case OP_lr_d: case OP_sc_w: case OP_sc_d:
+            return false;
+        default:
+            break;
+        }
+    }
+    return true;
+}
+
 /* Order the blocks: after each the heaviest of its successors that has no place yet. Sets `taken` and `label`. */
 static void
-lay_out(struct region *r, const uint32_t *weight)
+lay_out(struct region *r, const uint32_t *weight, bool unroll)
 {
     static struct rblock placed[REGION_BLOCKS];
     bool done[REGION_BLOCKS] = {false};
-    unsigned n = 0;
+    unsigned n = 0, unrolled = 0;
     for (int at = 0; at >= 0;) {
         struct rblock b = r->blocks[at];
         const int behind = b.succ[0], taken = b.succ[1];
@@ -259,6 +279,13 @@ lay_out(struct region *r, const uint32_t *weight)
             next = taken;
         }
         b.taken = next >= 0 && next == taken && is_branch(&r->insns[b.first + b.count - 1]) && next != behind;
+        if (unroll && unrolled < UNROLLED && can_unroll(r, &b, at)) {
+            placed[n] = b;
+            placed[n].taken = placed[n].again = true;
+            n++;
+            unrolled++;
+            b.loop = false;
+        }
         placed[n++] = b;
         if (next < 0) {
             for (unsigned k = 0; k < r->n_blocks; k++) {
@@ -270,10 +297,16 @@ lay_out(struct region *r, const uint32_t *weight)
         at = next;
     }
     memcpy(r->blocks, placed, n * sizeof placed[0]);
+    r->n_blocks = n;
     for (unsigned k = 0; k < n; k++) {
         r->blocks[k].label = k == 0;
     }
     find_successors(r);
+    for (unsigned k = 0; k < n; k++) {
+        if (r->blocks[k].again) {
+            r->blocks[k].succ[1] = (int16_t)(k + 1);
+        }
+    }
     for (unsigned k = 0; k < n; k++) {
         const struct rblock *b = &r->blocks[k];
         for (unsigned s = 0; s < 2; s++) {
@@ -428,7 +461,8 @@ region_grow(struct engine *en, struct hart *h, struct translation *head)
             weight[k] *= LOOP_TURNS;
         }
     }
-    lay_out(r, weight);
+    lay_out(r, weight, (j->opts & IROPT_UNROLL) != 0 && j->profile == NULL);
+    j->stats.unrolled += r->n_blocks - n;
     assign(en, r, pcs, weight, n, entries);
     fstate_flow(r, j->opts);
     return true;

@@ -77,6 +77,7 @@ static struct machine machines[] = {
     {"-late", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5}},
     {"-bytes", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5}},
     {"-twins", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5}},
+    {"-unroll", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5}},
     {"none", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5, .opts_off = ~0u}},
 };
 #define MACHINES (sizeof machines / sizeof machines[0])
