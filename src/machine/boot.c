@@ -39,7 +39,7 @@ source_open(const struct boot_image *image, const char *what, struct source *s, 
 {
     *s = (struct source){ .what = what, .fd = -1, .mem = image->mem, .size = image->n_mem };
     if (image->mem != NULL) {
-        return 0;
+        return s->size != 0 ? 0 : err_set(e, 0, "it is empty");
     }
     s->fd = open(image->path, O_RDONLY | O_CLOEXEC);
     struct stat st;
@@ -362,8 +362,8 @@ boot_place_dtb(struct physmap *pm, const void *dtb, size_t n, struct boot *b, st
     uint64_t top = pm->ram_base + pm->ram_bytes;
     top = top > DTB_LIMIT && pm->ram_base < DTB_LIMIT ? DTB_LIMIT : top;
     b->dtb = n <= top ? (top - n) & ~(KERNEL_ALIGN - 1) : 0;
-    int r = claim(pm, b, "device tree", b->dtb, n, e);
-    if (r != 0) {
+    int r = n != 0 ? claim(pm, b, "device tree", b->dtb, n, e) : err_set(e, 0, "it is empty");
+    if (r != 0 && n != 0) {
         /* A memory of few MiB: any place will do. */
         b->dtb = (top - n) & ~(PHYSMAP_PAGE - 1);
         r = claim(pm, b, "device tree", b->dtb, n, e);

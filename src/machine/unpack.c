@@ -12,6 +12,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#define FIRST (64u << 10)
 #define CHUNK (8u << 20)
 
 struct output {
@@ -30,7 +31,7 @@ grow(struct output *o)
     if (o->room >= o->max) {
         return -EFBIG;
     }
-    uint64_t room = o->room == 0 ? CHUNK : (uint64_t)o->room * 2;
+    uint64_t room = o->room == 0 ? FIRST : (uint64_t)o->room * 2;
     room = room < o->max ? room : o->max;
     uint8_t *bytes = realloc(o->bytes, room);
     if (bytes == NULL) {
