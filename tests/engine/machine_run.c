@@ -1,5 +1,5 @@
 /*
- * machine_run.c - the smallest machine: a hart, RAM, a console that only writes, the test finisher
+ * machine_run.c - the smallest machine: a hart, RAM, a console that only writes, the test finisher, a CLINT without a clock
  *
  *      engine-machine ENGINE IMAGE [BUDGET]
  *
@@ -15,7 +15,7 @@
 #include <string.h>
 
 #define RAM UINT64_C(0x80000000)
-#define RAM_BYTES (UINT64_C(64) << 20)
+#define RAM_BYTES (UINT64_C(128) << 20)
 
 static bool finished;
 static int status;
@@ -39,7 +39,7 @@ uart_write(void *dev, uint64_t off, unsigned size, uint64_t v)
 }
 
 static uint64_t
-finisher_read(void *dev, uint64_t off, unsigned size)
+nothing(void *dev, uint64_t off, unsigned size)
 {
     (void)dev, (void)off, (void)size;
     return 0;
@@ -54,6 +54,12 @@ finisher_write(void *dev, uint64_t off, unsigned size, uint64_t v)
     system_stop(hart);
 }
 
+static void
+ignored(void *dev, uint64_t off, unsigned size, uint64_t v)
+{
+    (void)dev, (void)off, (void)size, (void)v;
+}
+
 static uint64_t
 mtime(void *arg)
 {
@@ -64,7 +70,8 @@ mtime(void *arg)
 int
 main(int argc, char **argv)
 {
-    static const struct io_ops uart = {uart_read, uart_write, 1}, finisher = {finisher_read, finisher_write, 2 | 4};
+    static const struct io_ops uart = {uart_read, uart_write, 1}, finisher = {nothing, finisher_write, 2 | 4},
+                               clint = {nothing, ignored, 4 | 8};
     static const struct priv_env env = {.mtime = mtime};
     struct err e = {0};
     struct physmap pm;
@@ -77,7 +84,8 @@ main(int argc, char **argv)
     physmap_init(&pm);
     if (physmap_add_ram(&pm, RAM, RAM_BYTES, &e) != 0 ||
         physmap_add_io(&pm, "uart", 0x10000000, 4096, &uart, NULL, &e) != 0 ||
-        physmap_add_io(&pm, "finisher", 0x100000, 4096, &finisher, NULL, &e) != 0) {
+        physmap_add_io(&pm, "finisher", 0x100000, 4096, &finisher, NULL, &e) != 0 ||
+        physmap_add_io(&pm, "clint", 0x2000000, 0x10000, &clint, NULL, &e) != 0) {
         fprintf(stderr, "%s\n", e.text);
         return 2;
     }
