@@ -194,12 +194,13 @@ jump_to(struct lower *l, const struct version *to)
     }
 }
 
+/* pc: where to go on, as all stands now. A jump that polls has been made, for its link has been written. */
 static void
-poll(struct lower *l)
+poll(struct lower *l, uint64_t pc)
 {
     struct stub *s = stub_new(l, STUB_EXIT, x_poll(&l->x));
     s->exit = JX_POLL;
-    s->pc = pc_here(l);
+    s->pc = pc;
 }
 
 /* The version of the block at pc that may be entered with f registers in this state; NULL: none is in the region. */
@@ -344,7 +345,7 @@ lower_control(struct lower *l, const struct ir_ins *i)
     }
     switch (i->op) {
     case IR_POLL:
-        poll(l);
+        poll(l, pc);
         break;
     case IR_BR:
         if (i->a == l->compared && l->compared_at == x->p && ir_is_const(l->ir, i->b) && l->ir->ins[i->b].imm == 0 &&
@@ -356,13 +357,13 @@ lower_control(struct lower *l, const struct ir_ins *i)
         break;
     case IR_JMP:
         if ((uint64_t)i->imm <= pc) {
-            poll(l);
+            poll(l, (uint64_t)i->imm);
         }
         go(l, (uint64_t)i->imm, l->fs);
         break;
     case IR_CALL:
         if ((uint64_t)i->imm <= pc) {
-            poll(l);
+            poll(l, (uint64_t)i->imm);
         }
         shuffle_out(l, l->fs);
         push_link(l, link);
