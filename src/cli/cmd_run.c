@@ -286,6 +286,13 @@ take_option(struct run *r, enum opt_id id, char *v)
         }
         r->opt.tuning.host_cpu = (uint32_t)(v[1] - '0');
         return 0;
+    case OPT_run_check:
+        if (strcmp(v, "lockstep") != 0 && strcmp(v, "border") != 0) {
+            return cli_error(CMD_run, "%s: lockstep or border: %s", r->option, v);
+        }
+        r->opt.tuning.show &= ~(uint32_t)(ENGINE_LOCKSTEP | ENGINE_BORDER);
+        r->opt.tuning.show |= v[0] == 'l' ? ENGINE_LOCKSTEP : ENGINE_BORDER;
+        return 0;
     case OPT_run_dump:
         return parse_dump(r, v);
     case OPT_run_perf:
@@ -383,6 +390,9 @@ check_together(const struct run *r)
     }
     if (is_given(r, OPT_run_sysroot) && r->vfs.root != NULL) {
         return cli_error(CMD_run, "--sysroot: not with --root, which is where all files are looked for");
+    }
+    if (is_given(r, OPT_run_check) && r->opt.engine != ENGINE_ADAPTIVE) {
+        return cli_error(CMD_run, "--check: needs --engine=adaptive: nothing else has translations");
     }
     if (is_given(r, OPT_run_user) && !r->vfs.fake_root) {
         return cli_error(CMD_run, "--user: needs --fake-root: otherwise the program is you");

@@ -10,6 +10,7 @@
  */
 #include "engine/hle.h"
 #include "engine/keep.h"
+#include "engine/lockstep.h"
 #include "engine/profile.h"
 
 #include "base/check.h"
@@ -46,6 +47,10 @@ adaptive_prepare(struct engine *en, struct hart *h)
         mprotect(p, PAGE, PROT_NONE); /* its end: engine_fault() starts afresh there */
         top = p + SHADOW_BYTES + PAGE - 64;
     }
+    if (j->lockstep != NULL && !lockstep_hart_begins(en, h)) {
+        munmap(top + 64 - SHADOW_BYTES - PAGE, SHADOW_BYTES + PAGE);
+        return false;
+    }
     h->jit_sp_top = top;
     h->jit_sp = h->jit_sp_top;
     *(uint64_t *)(void *)(h->jit_sp_top + 8) = 1;
@@ -79,6 +84,7 @@ engine_hart_copied(struct hart *h)
     h->inside = 0;
     h->interpret = 0;
     h->profile = NULL;
+    h->check = NULL;
 }
 
 void
@@ -97,6 +103,7 @@ engine_hart_release(struct engine *en, struct hart *h)
     if (en->jit->profile != NULL) {
         profile_hart_ends(en, h);
     }
+    lockstep_hart_ends(h);
     const bool keep = en->n_shadows < SHADOWS_MAX;
     if (keep) {
         memcpy(h->jit_sp_top, &en->shadows, sizeof en->shadows);
@@ -149,6 +156,12 @@ adaptive_landed(struct hart *h)
     struct jit *j = h->engine->jit;
     if (j->profile != NULL) {
         profile_landed(h->engine, h, ((const struct landing *)h->landing)->ex.kind);
+    }
+    if (h->check != NULL) {
+        struct landing *land = h->landing;
+        if (!lockstep_end(h, false, land->ex.kind == EXIT_FAULT ? &land->ex : NULL)) {
+            land->ex = (struct engine_exit){.kind = EXIT_DIFFERS};
+        }
     }
     if (j->owner != h) {
         return false;
@@ -278,6 +291,7 @@ translate(struct engine *en, struct hart *h, uint64_t pc)
         const bool there = region_block(en, h, pc);
         h->in_guest = GUEST_RUNNING;
         if (there) {
+            lockstep_note(en, j->region);
             t = jit_lower(en, j->region);
             if (t == NULL && j->no_room) {
                 want_flush(en);
@@ -303,6 +317,7 @@ optimise(struct engine *en, struct hart *h, uint64_t pc)
         const bool there = (j->opts & IROPT_REGIONS) != 0 && region_grow(en, h, old);
         h->in_guest = GUEST_RUNNING;
         if (there) {
+            lockstep_note(en, j->region);
             t = jit_lower(en, j->region);
             if (t != NULL) {
                 jit_rechain(j, old, t);
@@ -324,6 +339,12 @@ adaptive_ecall(struct hart *h)
 {
     struct engine *en = h->engine;
     const uint64_t pc = h->pc;
+    if (h->check != NULL) {
+        if (!lockstep_end(h, false, NULL)) {
+            return CALLOUT_LEAVE;
+        }
+        lockstep_look(h);
+    }
     if (en->cfg.ecall_brief == NULL) {
         return CALLOUT_ECALL;
     }
@@ -341,7 +362,13 @@ adaptive_ecall(struct hart *h)
             return CALLOUT_LEAVE;
         }
     }
-    return h->attention != 0 || h->pc == pc ? CALLOUT_LEAVE : CALLOUT_BACK;
+    if (h->attention != 0 || h->pc == pc) {
+        return CALLOUT_LEAVE;
+    }
+    if (h->check != NULL) {
+        lockstep_begin(h);
+    }
+    return CALLOUT_BACK;
 }
 
 /* A young child whose maker had counted nearly to the end: it has not run this often itself. */
@@ -354,6 +381,20 @@ put_off(struct jit *j, uint64_t pc)
     }
     jit_wish(j, pc);
     j->young -= j->young < 40 ? j->young : 40; /* ten of these, and it is grown up */
+}
+
+static bool
+chains(const struct jit *j)
+{
+    return j->lockstep == NULL || j->lockstep->border;
+}
+
+void
+engine_shares_memory(struct engine *en)
+{
+    if (en->jit != NULL && en->jit->lockstep != NULL) {
+        en->jit->lockstep->shared = true;
+    }
 }
 
 /* Within engine_run, as guest code is read. */
@@ -373,7 +414,7 @@ grant_wishes(struct engine *en, struct hart *h)
             any = true;
         }
     }
-    if (any) {
+    if (any && chains(j)) {
         lock(j, h);
         jit_chain_all(j);
         unlock(j);
@@ -431,13 +472,16 @@ interp_adaptive(struct hart *h, int64_t budget)
         if (!come_in(en, h)) {
             interpret(h, 100);
         }
+        if (h->check != NULL) {
+            lockstep_look(h);
+        }
         entry = __atomic_load_n(&j->entries[pc / 2], __ATOMIC_ACQUIRE); /* as it is now that nobody flushes */
         if (entry == 0) {
             go_out(en, h);
             from = 0;
             continue;
         }
-        if (from != 0 && j->young == 0) {
+        if (from != 0 && j->young == 0 && chains(j)) {
             lock(j, h);
             struct translation *t = jit_find(j, pc);
             if (t != NULL && from < j->n_exits /* no flush since */ && j->exits[from].pc == pc && j->exits[from].slot != NULL) {
@@ -448,6 +492,9 @@ interp_adaptive(struct hart *h, int64_t budget)
         if (h->seen_epoch != j->epoch) {
             h->seen_epoch = j->epoch;
             h->jit_sp = h->jit_sp_top;
+        }
+        if (h->check != NULL) {
+            lockstep_begin(h);
         }
         h->in_guest = GUEST_TRANSLATED;
         from = j->enter(h, j->code + entry);
@@ -460,6 +507,9 @@ interp_adaptive(struct hart *h, int64_t budget)
         if (from >= FIRST_EXIT && x.kind != JX_JUMPED) {
             h->pc = x.pc;
             fstate_settle(h, x.nan, x.single);
+        }
+        if (h->check != NULL && !lockstep_end(h, x.kind == JX_INTERP, NULL)) {
+            interp_leave(h, EXIT_DIFFERS, 0);
         }
         j->stats.exits[x.kind]++;
         /* The two usual ones first: the switch's table is a page that a child of fork would have to map. */

@@ -70,6 +70,9 @@ uint32_t engine_show_by_name(const char *name, size_t len);
 #define ENGINE_PERF 16
 #define ENGINE_JITDUMP 64
 #define ENGINE_PROFILE 32 /* count: engine_profile_get() */
+/* Hold each stretch of translated code against the interpreter, EXIT_DIFFERS: translations alone, or chained as ever. */
+#define ENGINE_LOCKSTEP 128
+#define ENGINE_BORDER 256
 
 /*
  * What has been executed, exactly; of the interpreters and other harts that run, what they have told until now. Functions are known by
@@ -122,6 +125,7 @@ enum exit_kind {
     EXIT_FAULT,     /* load or store at guest address `addr`; `write` if known to be a store */
     EXIT_MISALIGNED, /* atomic access that is not naturally aligned, at `addr` */
     EXIT_FENCE_I,   /* retired; pc is the next instruction; the owner calls engine_code_sync() */
+    EXIT_DIFFERS,   /* the translator is wrong: engine_difference(); the hart is as the translation left it */
 };
 
 struct engine_exit {
@@ -142,6 +146,12 @@ size_t engine_stats(const struct engine *en, char *text, size_t size);
 /* The engine's name for --engine and back: "switch", …; returns -1 if there is no such engine. */
 int engine_kind_by_name(const char *name);
 const char *engine_kind_name(enum engine_kind k);
+
+/* After EXIT_DIFFERS: lines of text that say where and how. */
+const char *engine_difference(const struct hart *h);
+
+/* With a check: the guest's memory may from now on be changed by others than its harts. */
+void engine_shares_memory(struct engine *en);
 
 /* This kind counts in hart->instret what it retires. */
 bool engine_counts_instret(enum engine_kind k);

@@ -51,7 +51,7 @@ enum jexit_kind {
     JX_ECALL,    /* number 1 only: the owner is to do it; hart->pc is its address */
     JX_CHAIN,    /* go on at pc; the slot may be set to its translation */
     JX_HOT,      /* the block at pc has used up its count */
-    JX_POLL,     /* attention; nothing of the instruction at pc has been done */
+    JX_POLL,     /* attention; or lockstep.h's turn. Nothing of the instruction at pc has been done */
     JX_INTERP,   /* the interpreter executes the instruction at pc */
     JX_EBREAK,
     JX_ILLEGAL,
@@ -151,7 +151,7 @@ struct region {
 struct jit_stats {
     unsigned long blocks, regions, bytes, insns, exits[JX_COUNT], chains, flushes, invalidated, hot, interp_runs, faults, hle_faults;
     unsigned hle[HLE_ROUTINES_MAX]; /* translations that begin with it */
-    unsigned long shared, folded, dead, spills, lazy_nans, lazy_boxes, settled, flags_kept, amodes, unstored, halves, pairs, merged, twins, unrolled;
+    unsigned long shared, folded, dead, spills, lazy_nans, lazy_boxes, settled, flags_kept, amodes, unstored, halves, pairs, merged, twins, unrolled, checked, checked_insns, unchecked;
 };
 
 struct jit {
@@ -185,6 +185,7 @@ struct jit {
     struct ir *ir;
     struct profile *profile;   /* own: profile.h; NULL: nothing is counted */
     struct keep *keep;         /* own: keep.c; NULL: nothing is kept */
+    struct lockstep *lockstep; /* own: lockstep.h; NULL: nothing is checked */
     struct jit_stats stats;
     unsigned opts, hot1, hot2; /* --opt, thresholds */
     unsigned show;             /* SHOW_*: --dump, --perf */
@@ -275,5 +276,7 @@ void fstate_settle(struct hart *h, uint32_t nan, uint32_t single); /* hart->f fr
 bool region_block(struct engine *en, struct hart *h, uint64_t pc);
 bool region_grow(struct engine *en, struct hart *h, struct translation *head);
 void region_move(struct region *r, uint64_t by); /* as if its code were so far away */
+uint64_t region_elsewhere(const struct jit *j, const struct region *r); /* --opt=-place: a distance that leaves an address as short as it was */
+bool region_ends_block(const struct insn *i); /* what is behind it is another block */
 
 #endif

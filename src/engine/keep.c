@@ -79,7 +79,7 @@ keep_init(struct engine *en)
     struct store_config config;
     config_make(en, &config);
     /* Who wants to see translations being made gets all of them made; those that count are nobody else's. */
-    if (dir < 0 || (en->jit->show & SHOW_TEXT) != 0 || en->jit->profile != NULL || !store_build_id(config.build) || store_is_ours(dir, NULL) != 0) {
+    if (dir < 0 || (en->jit->show & SHOW_TEXT) != 0 || en->jit->profile != NULL || en->jit->lockstep != NULL || !store_build_id(config.build) || store_is_ours(dir, NULL) != 0) {
         return;
     }
     struct keep *k = mmap(NULL, sizeof *k, PROT_READ | PROT_WRITE, how, -1, 0);

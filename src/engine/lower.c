@@ -201,6 +201,7 @@ poll(struct lower *l, uint64_t pc)
     struct stub *s = stub_new(l, STUB_EXIT, x_poll(&l->x));
     s->exit = JX_POLL;
     s->pc = pc;
+    log_poll(l, s);
 }
 
 /* The version of the block at pc that may be entered with f registers in this state; NULL: none is in the region. */
@@ -375,7 +376,7 @@ lower_control(struct lower *l, const struct ir_ins *i)
     case IR_JMPR:
         put_int(l, RAX, i->a);
         shuffle_out(l, l->fs);
-        stub_new(l, STUB_INDIRECT, x_poll(x));
+        log_poll(l, stub_new(l, STUB_INDIRECT, x_poll(x)));
         if (i->op == IR_CALLR) {
             push_link(l, link);
             go_indirect(l, true);
@@ -394,6 +395,7 @@ lower_control(struct lower *l, const struct ir_ins *i)
             h = RAX;
             x_rm(x, X_MOV, true, RAX, M(RBP, HART_X(g)));
         }
+        log_poll(l, NULL);
         return_to(l, h);
         break;
     }
@@ -622,14 +624,6 @@ lower_blocks(struct lower *l, unsigned version)
     lower_unit(l);
 }
 
-/* --opt=-place: a distance that leaves an address as short as it was. */
-static uint64_t
-elsewhere(const struct jit *j, const struct region *r)
-{
-    const uint64_t far = UINT64_C(0x1234560000);
-    return j->opts & IROPT_PLACE ? 0 : r->pc < UINT64_C(1) << 30 ? 0x1230000 : r->pc < GUEST_TOP / 2 ? far : 0 - far;
-}
-
 /* In the standard convention: a host routine, and back to who has called it; or behind this. */
 static void
 call_routine(struct lower *l)
@@ -707,7 +701,7 @@ jit_lower(struct engine *en, struct region *r)
     l->n_recipes = 1; /* 0: none */
     l->waits = r->tier == 2 && (~l->ir->opts & (IROPT_LATE | IROPT_TRUST)) == 0;
     l->map = r->tier == 1 ? &std_map : &r->map;
-    const uint64_t moved = elsewhere(j, r);
+    const uint64_t moved = region_elsewhere(j, r);
     region_move(r, moved);
     l->temps = 0xffffu & ~(1u << RSP | 1u << RBP);
     l->ftemps = 0xffffu & ~(1u << XMM_ONES);

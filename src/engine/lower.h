@@ -183,6 +183,16 @@ bool memory_operand(struct lower *l, ref r, struct mem *m);
 void count_one(struct lower *l, uint64_t *count);
 bool lower_counted(struct lower *l, const struct ir_ins *i);
 
+/*
+ * lower_log.c: nothing without lockstep.h. An access to m follows, and has been made: what was stored, or loaded or is the result, is in
+ * that register, as ACCESS_* of lockstep.h. A poll, that leaves by such a stub; NULL: it does not leave.
+ */
+void log_before(struct lower *l, struct mem m);
+void log_int(struct lower *l, unsigned bytes, unsigned kind, int r);
+void log_fp(struct lower *l, unsigned bytes, unsigned kind, int x);
+void log_constant(struct lower *l, unsigned bytes, int32_t v);
+void log_poll(struct lower *l, const struct stub *by);
+
 /* lower_fma.c */
 void fma_new(struct lower *l, unsigned fmt, int a, int b); /* l->i is one; its factors stay in these registers */
 void fma_before(struct lower *l, const struct ir_ins *i);

@@ -11,6 +11,7 @@
 #include "engine/lower.h"
 
 #include "engine/fp_ops.h"
+#include "engine/lockstep.h"
 
 #define P_S 0xf3
 #define P_D 0xf2
@@ -586,8 +587,10 @@ load_fp(struct lower *l, const struct ir_ins *i)
 {
     const struct mem m = operand_at(l, i->a, i->imm);
     const int d = def_fp(l, 0);
+    log_before(l, m);
     fault_here(l);
     op2m(l, i->aux == IRT_U64 ? P_D : P_S, 0x10, d, m);
+    log_fp(l, 1u << i->aux, 0, d);
     made_fp(l, d);
 }
 

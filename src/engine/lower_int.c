@@ -6,6 +6,8 @@
  */
 #include "engine/lower.h"
 
+#include "engine/lockstep.h"
+
 /* d = a op b, two-operand form. */
 static void
 binary(struct lower *l, const struct ir_ins *i, unsigned op, unsigned digit, bool w, bool commutes)
@@ -331,8 +333,10 @@ load(struct lower *l, const struct ir_ins *i)
                [IRT_S32] = {X_MOVSXD, true}};
     const struct mem m = operand_at(l, i->a, i->imm);
     const int d = def_int(l, i->a);
+    log_before(l, m);
     fault_here(l);
     x_rm(&l->x, ops[i->aux].op, ops[i->aux].w, d, m);
+    log_int(l, 1u << (i->aux & 3), l->parts[l->i] ? ACCESS_PARTS : 0, d);
     made_int(l, d);
 }
 
@@ -345,21 +349,26 @@ store(struct lower *l, const struct ir_ins *i)
         fp_canonical_stores(l, i->b);
         const int f = i->aux == IRT_U64 ? fp_use_bits(l, i->b) : use_fp(l, i->b);
         const struct mem m = operand_at(l, i->a, i->imm);
+        log_before(l, m);
         fault_here(l);
         if (i->aux == IRT_U64) {
             fp_store_reg(l, f, m);
         } else {
             fp_store_single(l, f, m);
         }
+        log_fp(l, 1u << i->aux, ACCESS_WRITES, f);
         return;
     }
     const struct mem m = operand_at(l, i->a, i->imm);
     if (v->op == IR_CONST && (i->aux != IRT_U64 || v->imm == (int32_t)v->imm)) {
+        log_before(l, m);
         fault_here(l);
         x_store_imm(x, 1u << i->aux, m, (int32_t)v->imm);
+        log_constant(l, 1u << i->aux, (int32_t)v->imm);
         return;
     }
     const int r = use_int(l, i->b);
+    log_before(l, m);
     fault_here(l);
     switch (i->aux) {
     case IRT_U8:
@@ -371,9 +380,16 @@ store(struct lower *l, const struct ir_ins *i)
     default:
         x_rm(x, X_STORE, i->aux == IRT_U64, r, m);
     }
+    log_int(l, 1u << i->aux, l->parts[l->i] ? ACCESS_WRITES | ACCESS_PARTS : ACCESS_WRITES, r);
 }
 
 /* Atomics: an address that is not aligned is the interpreter's. */
+
+static unsigned
+kind_of(const struct ir_ins *i)
+{
+    return i->op != IR_SC && (i->aux & IRA_SC) != 0 ? ACCESS_WRITES | ACCESS_PAIR : ACCESS_WRITES;
+}
 
 static struct mem
 atomic_address(struct lower *l, const struct ir_ins *i)
@@ -385,6 +401,7 @@ atomic_address(struct lower *l, const struct ir_ins *i)
         x_b(&l->x, (1u << size) - 1);
         bail(l, x_jcc(&l->x, CC_NE));
     }
+    log_before(l, m);
     return m;
 }
 
@@ -443,6 +460,7 @@ atomic_op(struct lower *l, const struct ir_ins *i)
         locked(l, op == IRA_ADD ? X_XADD : X_XCHG, size, d, m);
         forget_reservation(l, i);
         sign_extend(l, size, d);
+        log_int(l, 1u << size, kind_of(i), d);
         made_int(l, d);
         return;
     }
@@ -483,6 +501,7 @@ atomic_op(struct lower *l, const struct ir_ins *i)
     x_jcc_to(x, CC_NE, again);
     forget_reservation(l, i);
     sign_extend(l, size, RAX);
+    log_int(l, 1u << size, kind_of(i), RAX);
     made_int(l, RAX);
 }
 
@@ -513,6 +532,7 @@ compare_and_swap(struct lower *l, const struct ir_ins *i)
         s->back = x->p;
     }
     sign_extend(l, size, RAX);
+    log_int(l, 1u << size, kind_of(i), RAX);
     made_int(l, RAX);
 }
 
@@ -545,6 +565,7 @@ load_reserved(struct lower *l, const struct ir_ins *i)
     x_rm(x, X_STORE, true, a, M(RBP, HART(resv_addr)));
     x_rm(x, X_STORE, true, d, M(RBP, HART(resv_value)));
     x_store_imm(x, 1, M(RBP, HART(resv_size)), 1 << size);
+    log_int(l, 1u << size, 0, d);
     made_int(l, d);
 }
 
@@ -576,6 +597,7 @@ store_conditional(struct lower *l, const struct ir_ins *i)
     x_land(x, lost);
     x_rr8(x, X_SETCC | CC_NE, false, 0, RAX);
     x_rr8(x, X_MOVZX8, false, RAX, RAX);
+    log_int(l, 1u << size, kind_of(i), RAX);
     made_int(l, RAX);
 }
 

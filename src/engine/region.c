@@ -50,8 +50,8 @@ is_branch(const struct insn *i)
     return i->op >= OP_beq && i->op <= OP_bgeu;
 }
 
-static bool
-ends_block(const struct insn *i)
+bool
+region_ends_block(const struct insn *i)
 {
     switch (i->op) {
     case OP_ILLEGAL: case OP_jal: case OP_jalr: case OP_ecall: case OP_ebreak: case OP_fence_i:
@@ -104,7 +104,7 @@ append(struct engine *en, struct hart *h, struct region *r, uint64_t pc, unsigne
         r->pcs[r->n_insns++] = pc;
         b->count++;
         pc += i->len;
-        if (ends_block(i)) {
+        if (region_ends_block(i)) {
             break;
         }
     }
@@ -427,7 +427,7 @@ region_grow(struct engine *en, struct hart *h, struct translation *head)
                 continue;
             }
             uint32_t c = count_of(j, pc);
-            const bool split = pc == e.behind && !ends_block(&r->insns[r->blocks[k].first + r->blocks[k].count - 1]);
+            const bool split = pc == e.behind && !region_ends_block(&r->insns[r->blocks[k].first + r->blocks[k].count - 1]);
             if (split && c == 0) {
                 c = weight[k];
             }
@@ -478,4 +478,11 @@ region_move(struct region *r, uint64_t by)
     for (unsigned k = 0; k < r->n_insns; k++) {
         r->pcs[k] += by;
     }
+}
+
+uint64_t
+region_elsewhere(const struct jit *j, const struct region *r)
+{
+    const uint64_t far = UINT64_C(0x1234560000);
+    return j->opts & IROPT_PLACE ? 0 : r->pc < UINT64_C(1) << 30 ? 0x1230000 : r->pc < GUEST_TOP / 2 ? far : 0 - far;
 }

@@ -15,6 +15,7 @@
  */
 #include "engine/hle.h"
 #include "engine/keep.h"
+#include "engine/lockstep.h"
 #include "engine/profile.h"
 #include "engine/record.h"
 
@@ -196,6 +197,9 @@ engine_stats(const struct engine *en, char *text, size_t size)
     if (n >= 0 && (size_t)n < size) {
         n += hle_stats(j, text + n, size - (size_t)n);
     }
+    if (j->lockstep != NULL && n >= 0 && (size_t)n < size) {
+        n += snprintf(text + n, size - (size_t)n, "checked: %lu times, %lu instructions; not: %lu times\n", s->checked, s->checked_insns, s->unchecked);
+    }
     return n < 0 ? 0 : (size_t)n < size ? (size_t)n : size;
 }
 
@@ -237,7 +241,8 @@ jit_init(struct engine *en, struct err *e)
     j->hot1 = tune->hot1 != 0 ? tune->hot1 - 1 : 24;
     j->hot2 = tune->hot2 != 0 ? tune->hot2 - 1 : 1500;
     j->opts = IROPT_ALL & ~tune->opts_off;
-    if (en->cfg.guest_base != 0 || (tune->show & ENGINE_PROFILE)) { /* their addresses are the host's; who counts wants the guest's instructions */
+    /* Their addresses are the host's; who counts or compares wants the guest's instructions. */
+    if (en->cfg.guest_base != 0 || (tune->show & (ENGINE_PROFILE | ENGINE_LOCKSTEP | ENGINE_BORDER))) {
         j->opts &= ~(unsigned)IROPT_HLE;
     }
     j->show = tune->show;
@@ -276,6 +281,12 @@ jit_init(struct engine *en, struct err *e)
         j->hot1 = 0;
         j->opts |= IROPT_PLACE;
     }
+    if (tune->show & (ENGINE_LOCKSTEP | ENGINE_BORDER)) {
+        j->lockstep = lockstep_new((tune->show & ENGINE_BORDER) != 0);
+        if (j->lockstep == NULL) {
+            return err_set(e, -ENOMEM, "reserve address space for a check");
+        }
+    }
     keep_init(en);
     return 0;
 }
@@ -290,7 +301,9 @@ jit_fini(struct engine *en)
     keep_fini(en);
     jit_shadows_free(en);
     profile_free(j->profile);
+    lockstep_free(j->lockstep);
     j->profile = NULL;
+    j->lockstep = NULL;
     if (j->code != NULL && j->write != NULL && j->entries != NULL && j->tables != NULL) {
         jit_flush(en);
         munmap(j->code, j->size + DATA_BYTES);

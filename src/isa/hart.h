@@ -60,6 +60,13 @@ struct hart {
     void *profile;           /* profile.h: where this hart is in the tree of calls; or NULL */
     uint64_t jit_scratch;
     uint64_t jit_spill[24];
+
+    /* what translated code writes down; see engine/lockstep.h */
+    void *check;                 /* own; or NULL */
+    void *log_at, *log_end;      /* the next entry; none begins there */
+    void *log_enough;            /* a poll that finds log_at here leaves */
+    uint64_t log_addr, log_save[2];
+    uint32_t log_polls;          /* … and one that finds 0 */
 };
 
 extern const struct field hart_fields[];

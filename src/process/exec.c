@@ -484,7 +484,7 @@ exec_begin(struct task *t, const struct exec_start *s, struct err *e)
     cfg.tuning.show_fd = p->opt->log_fd;
     cfg.cache.fd = p->opt->secure ? 0 : p->opt->cache_fd + 1;
     cfg.cache.exts = p->opt->exts;
-    if (p->opt->tuning.show & (ENGINE_PERF | ENGINE_JITDUMP | ENGINE_PROFILE)) {
+    if (p->opt->tuning.show & (ENGINE_PERF | ENGINE_JITDUMP | ENGINE_PROFILE | ENGINE_LOCKSTEP | ENGINE_BORDER)) {
         cfg.symbol_arg = symbols_new(cfg.guest_base); /* kept to the end: the engine is, too */
         cfg.symbol = cfg.symbol_arg != NULL ? symbols_name : NULL;
     }

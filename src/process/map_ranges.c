@@ -115,6 +115,9 @@ map_insert(struct map *m, const struct map_range *r)
 {
     size_t i = map_find(m, r->start);
     m->total += r->end - r->start;
+    if (r->shared) {
+        engine_shares_memory(m->engine);
+    }
     bool left = i > 0 && m->r[i - 1].end == r->start && alike(&m->r[i - 1], r);
     bool right = i < m->n && m->r[i].start == r->end && alike(&m->r[i], r);
     if (left && right) {

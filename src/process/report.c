@@ -56,7 +56,7 @@ report_end(struct task *t)
     }
     prof_report(t);
     if (o->stats) {
-        char text[1024];
+        char text[2048];
         const size_t n = engine_stats(t->proc->engine, text, sizeof text);
         host_syscall(SYS_write, o->log_fd, text, n);
     }

@@ -78,6 +78,8 @@ static struct machine machines[] = {
     {"-bytes", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5}},
     {"-twins", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5}},
     {"-unroll", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5}},
+    {"lockstep", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5, .show = ENGINE_LOCKSTEP}},
+    {"border", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5, .show = ENGINE_BORDER}},
     {"none", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5, .opts_off = ~0u}},
 };
 #define MACHINES (sizeof machines / sizeof machines[0])
@@ -260,6 +262,9 @@ go_on(const struct machine *m, const struct engine_exit *ex)
         memcpy(&low, host(m, hart.pc), 2);
         hart.pc += insn_len(low);
         return true;
+    case EXIT_DIFFERS:
+        fputs(engine_difference(&hart), stderr);
+        break;
     case EXIT_ATTENTION:
     case EXIT_BUDGET:
         break;

@@ -9,7 +9,7 @@ GCC's own harness is followed as far as it matters for one target: dg-options, d
 and option, the extra flags of ieee/, and the extra files of builtins/. Its older Tcl files (*.x) are not read: what they
 exclude here, QEMU fails too.
 
-Programs are kept under OUT by the hash of what they were made from; a pass is kept by the hash of program, engine and
+Programs are kept under OUT by the hash of what they were made from; a pass is kept by the hash of program, engine, options and
 doppel, so that a run that was interrupted goes on where it was.
 """
 import argparse
@@ -204,7 +204,7 @@ def main():
                 left_out.append(case.name)
             return
         for e in engines:
-            key = "%s-%s" % (case.key, e)
+            key = "%s-%s%s" % (case.key, e, "".join(o.options.split()))
             status = 0 if key in seen else passes([env["DOPPEL"], "run", "--engine=" + e] + o.options.split() + [exe], LIMIT, OUT + "/tmp")
             with lock:
                 if status == 0:
