@@ -333,8 +333,9 @@ dump_dtb(const struct machine *m, const char *path)
     if (f == NULL) {
         return file_error("--dump-dtb", path, errno);
     }
-    const bool bad = fwrite(dtb, 1, n, f) != n;
-    return (fclose(f) != 0) | bad ? file_error("--dump-dtb", path, errno) : 0;
+    const bool written = fwrite(dtb, 1, n, f) == n;
+    const bool closed = fclose(f) == 0;
+    return written && closed ? 0 : file_error("--dump-dtb", path, errno);
 }
 
 static int

@@ -8,6 +8,10 @@
 
 #include <string.h>
 
+typedef uint16_t __attribute__((may_alias, aligned(1))) ram16;
+typedef uint32_t __attribute__((may_alias, aligned(1))) ram32;
+typedef uint64_t __attribute__((may_alias, aligned(1))) ram64;
+
 static struct walk
 walk_of(struct mhart *m, unsigned mode)
 {
@@ -119,11 +123,11 @@ machine_load(struct mhart *m, uint64_t va, unsigned bytes)
     case 1:
         return *(const volatile uint8_t *)ram;
     case 2:
-        return *(const volatile uint16_t __attribute__((aligned(1), may_alias)) *)ram;
+        return *(const volatile ram16 *)ram;
     case 4:
-        return *(const volatile uint32_t __attribute__((aligned(1), may_alias)) *)ram;
+        return *(const volatile ram32 *)ram;
     default:
-        return *(const volatile uint64_t __attribute__((aligned(1), may_alias)) *)ram;
+        return *(const volatile ram64 *)ram;
     }
 }
 
@@ -157,13 +161,13 @@ machine_store(struct mhart *m, uint64_t va, unsigned bytes, uint64_t v)
         *(volatile uint8_t *)ram = (uint8_t)v;
         break;
     case 2:
-        *(volatile uint16_t __attribute__((aligned(1), may_alias)) *)ram = (uint16_t)v;
+        *(volatile ram16 *)ram = (uint16_t)v;
         break;
     case 4:
-        *(volatile uint32_t __attribute__((aligned(1), may_alias)) *)ram = (uint32_t)v;
+        *(volatile ram32 *)ram = (uint32_t)v;
         break;
     default:
-        *(volatile uint64_t __attribute__((aligned(1), may_alias)) *)ram = v;
+        *(volatile ram64 *)ram = v;
         break;
     }
 }
