@@ -134,19 +134,11 @@ lockstep_begin(struct hart *h)
     h->log_end = c->log + ls->accesses;
     h->log_enough = c->log + ls->accesses - (ls->border ? BORDER_RESERVE : LOCKSTEP_RESERVE);
     h->log_polls = c->polls;
+    h->log_pair = ACCESS_WRITES | ACCESS_PAIR;
     c->running = true;
 }
 
 /* ---- for the replay ---- */
-
-/* What a compare-and-swap for a pair has seen its lr has read; there was no sc, so that is still there. */
-static bool
-pair_ends(struct check *c)
-{
-    const struct access *const a = c->pair;
-    c->pair = NULL;
-    return a == NULL || lockstep_memory(c, a, a->value);
-}
 
 /* The byte at a host address, out of what stands for several. NULL: it is in none. */
 static const struct access *
@@ -178,7 +170,9 @@ lockstep_access(struct check *c, uint64_t guest, unsigned bytes, unsigned kind)
         c->pair = NULL;
         return a;
     }
-    if (!pair_ends(c)) {
+    if (c->pair != NULL) {
+        c->had = *c->pair;
+        c->stop = REPLAY_OTHER;
         return NULL;
     }
     const struct access *const part = bytes == 1 ? part_at(c, at, c->wanted.kind) : NULL;
@@ -276,9 +270,6 @@ lockstep_is_there(struct check *c, uint64_t pc)
     if (n < c->differ) {
         c->differ = n;
         c->nearest = c->steps;
-    }
-    if (n == 0 && !pair_ends(c)) {
-        return LOCKSTEP_WRONG;
     }
     return n == 0 ? LOCKSTEP_THERE : c->again && n <= 2 ? LOCKSTEP_NEARLY : LOCKSTEP_NOT_THERE;
 }
@@ -558,6 +549,7 @@ examine(struct check *c, const struct hart *h)
     const uint64_t to = c->stop == REPLAY_LOST || c->stop == REPLAY_BEYOND ? (c->differ != UINT_MAX ? c->nearest : c->steps) : c->steps;
     const enum replay_stop stop = c->stop;
     const unsigned differ = c->differ;
+    const struct access wanted = c->wanted, had = c->had;
     c->watch = true;
     c->stale = false;
     c->n_path = 0;
@@ -567,8 +559,10 @@ examine(struct check *c, const struct hart *h)
     replay(c, h, to);
     c->watch = false;
     c->differ = differ;
-    if (c->stop == REPLAY_LOST && stop != REPLAY_BEYOND) {
-        c->stop = stop; /* what it would have come to next is known */
+    if (c->stop == REPLAY_LOST && stop != REPLAY_BEYOND) { /* what it would have come to next is known */
+        c->stop = stop;
+        c->wanted = wanted;
+        c->had = had;
     }
     return !c->stale && __atomic_load_n(&c->en->jit->epoch, __ATOMIC_ACQUIRE) == c->epoch;
 }

@@ -42,7 +42,7 @@ struct access {
     uint32_t kind;
 };
 #define ACCESS_WRITES 1
-#define ACCESS_PAIR 2  /* it stands for an lr and its sc (lrsc.c) */
+#define ACCESS_PAIR 2  /* it stands for an lr and its sc (lrsc.c); of an lr alone the kind is 0 */
 #define ACCESS_PARTS 4 /* … for so many accesses to bytes, in any order, maybe with others among them (lower_bytes.c) */
 /* What the replay asks for. */
 #define ACCESS_LR 8
@@ -87,7 +87,7 @@ struct check {
     /* the replay */
     struct hart shadow;
     const struct access *next, *end;
-    const struct access *pair;   /* its lr has been executed; or NULL */
+    const struct access *pair;   /* its lr has been executed, its sc is next; or NULL */
     struct {
         const struct access *a;
         uint32_t left;           /* bytes that have not been accessed */
@@ -139,7 +139,7 @@ bool lockstep_memory(struct check *c, const struct access *a, uint64_t value); /
  * begun with: its flags, its result. lockstep_swap() then has the shadow execute it as the translation has left it, and a second time as
  * the replay has come to it; the third time it says whether both have made the same of it.
  */
-enum lockstep_there { LOCKSTEP_NOT_THERE, LOCKSTEP_NEARLY, LOCKSTEP_THERE, LOCKSTEP_WRONG /* c->stop */ };
+enum lockstep_there { LOCKSTEP_NOT_THERE, LOCKSTEP_NEARLY, LOCKSTEP_THERE };
 enum lockstep_there lockstep_is_there(struct check *c, uint64_t pc);
 bool lockstep_swap(struct check *c);
 void lockstep_watch(struct check *c, uint64_t pc, uint64_t next, uint32_t word, const struct insn *i); /* it has executed that */

@@ -188,6 +188,7 @@ bool lower_counted(struct lower *l, const struct ir_ins *i);
  * that register, as ACCESS_* of lockstep.h. A poll, that leaves by such a stub; NULL: it does not leave.
  */
 void log_before(struct lower *l, struct mem m);
+void log_lr_alone(struct lower *l); /* the pair that was logged next has not come to its sc */
 void log_int(struct lower *l, unsigned bytes, unsigned kind, int r);
 void log_fp(struct lower *l, unsigned bytes, unsigned kind, int x);
 void log_constant(struct lower *l, unsigned bytes, int32_t v);

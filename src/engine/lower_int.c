@@ -546,6 +546,7 @@ lower_reserve(struct lower *l, const struct stub *s)
     x_rm(&l->x, X_STORE, true, s->arg, M(RBP, HART(resv_addr)));
     x_rm(&l->x, X_STORE, true, RAX, M(RBP, HART(resv_value)));
     x_store_imm(&l->x, 1, M(RBP, HART(resv_size)), 1 << s->fmt);
+    log_lr_alone(l);
 }
 
 /* Reservations: sc is a compare-and-swap against what lr saw. It ends the reservation, also if it faults. */

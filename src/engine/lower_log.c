@@ -53,7 +53,13 @@ entry(struct lower *l, unsigned bytes, unsigned kind, const int t[2])
 {
     struct x64 *x = &l->x;
     x_store_imm(x, 4, M(t[0], offsetof(struct access, bytes)), (int32_t)bytes);
-    x_store_imm(x, 4, M(t[0], offsetof(struct access, kind)), (int32_t)kind);
+    if (kind & ACCESS_PAIR) {
+        x_rm(x, X_MOV, false, t[1], M(RBP, HART(log_pair)));
+        x_rm(x, X_STORE, false, t[1], M(t[0], offsetof(struct access, kind)));
+        x_store_imm(x, 4, M(RBP, HART(log_pair)), (int32_t)kind);
+    } else {
+        x_store_imm(x, 4, M(t[0], offsetof(struct access, kind)), (int32_t)kind);
+    }
     x_rm(x, X_MOV, true, t[1], LOG_ADDRESS);
     x_rm(x, X_STORE, true, t[1], M(t[0], offsetof(struct access, at)));
     x_rm(x, X_LEA, true, t[1], M(t[0], sizeof(struct access)));
@@ -61,6 +67,14 @@ entry(struct lower *l, unsigned bytes, unsigned kind, const int t[2])
     x_rr(x, X_CMOV | CC_B, true, t[0], t[1]);
     x_rm(x, X_STORE, true, t[0], LOG_AT);
     give_back(l, t);
+}
+
+void
+log_lr_alone(struct lower *l)
+{
+    if (l->j->lockstep != NULL) {
+        x_store_imm(&l->x, 4, M(RBP, HART(log_pair)), 0);
+    }
 }
 
 void

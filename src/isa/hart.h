@@ -67,6 +67,7 @@ struct hart {
     void *log_enough;            /* a poll that finds log_at here leaves */
     uint64_t log_addr, log_save[2];
     uint32_t log_polls;          /* … and one that finds 0 */
+    uint32_t log_pair;           /* kind of the next entry that stands for lr and sc */
 };
 
 extern const struct field hart_fields[];
