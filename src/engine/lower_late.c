@@ -385,9 +385,17 @@ write_value(struct lower *l, ref r, unsigned depth)
     } else if ((at = (int8_t)in_home(l, r)) != NO_REG) {
         write_bytes(l, RECIPE_HOME, &at, 1);
     } else if (l->waiting[r] && depth < DEPTH) {
+        /* Of what it compares there may be low halves only. */
+        const bool halves = i->op >= IR_EQ && i->op <= IR_GEU && l->sext[r];
         write_value(l, i->a, depth + 1);
+        if (halves) {
+            write_bytes(l, RECIPE_OP + IR_SEXT32, NULL, 0);
+        }
         if (ir_args[i->op] > 1) {
             write_value(l, i->b, depth + 1);
+            if (halves) {
+                write_bytes(l, RECIPE_OP + IR_SEXT32, NULL, 0);
+            }
         }
         write_bytes(l, RECIPE_OP + i->op, NULL, 0);
     } else {
