@@ -261,6 +261,12 @@ enum lockstep_there
 lockstep_is_there(struct check *c, uint64_t pc)
 {
     struct check_state s;
+    /* Bytes that were read too early: all have been, but where a fault comes between them. */
+    for (unsigned k = 0; k < c->n_parts; k++) {
+        if (c->fault == NULL || c->parts[k].a->kind & ACCESS_WRITES) {
+            return LOCKSTEP_NOT_THERE;
+        }
+    }
     c->shadow.pc = pc;
     state_take(&s, &c->shadow);
     if (c->fault != NULL && c->after.resv_size == 0) {

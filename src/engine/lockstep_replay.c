@@ -154,7 +154,7 @@ lockstep_replay(struct check *c)
     uint64_t pc = h->pc;
     for (uint64_t back = 0;;) {
         bool faults = false, again = c->swaps == 2;
-        if (pc == c->after.pc && c->next == c->end && c->n_parts == 0 && c->pair == NULL && !again) {
+        if (pc == c->after.pc && c->next == c->end && c->pair == NULL && !again) {
             const enum lockstep_there there = lockstep_is_there(c, pc);
             if (there == LOCKSTEP_THERE && c->fault == NULL) {
                 STOP(REPLAY_SAME);
