@@ -93,7 +93,7 @@ sleep_until_interrupt(struct machine_hart *h)
     __atomic_store_n(&c->p.waiting, 1, __ATOMIC_SEQ_CST);
     for (;;) {
         const unsigned seen = atomic_load(&h->wakes);
-        if (__atomic_load_n(&c->h.attention, __ATOMIC_SEQ_CST) != 0 || priv_wakes(&c->p) || ends(h)) {
+        if (__atomic_load_n(&c->h.attention, __ATOMIC_SEQ_CST) != 0 || priv_wakes(&c->p) || ends(h) || pause_asked(h->m)) {
             break;
         }
         wait_for_wake(h, seen);
@@ -127,6 +127,7 @@ park(struct machine_hart *h, bool interruptible)
         if (ends(h)) {
             return false;
         }
+        pause_stand(h, false);
         if (interruptible) {
             sleep_until_interrupt(h);
         }
@@ -160,6 +161,21 @@ call(struct machine_hart *h)
     return false;
 }
 
+/* One instruction. Only the switch interpreter counts so exactly; a request that came while the hart stood ends a run too early. */
+static enum system_exit
+step(struct machine_hart *h)
+{
+    struct mhart *c = h->cpu;
+    const uint64_t before = c->h.instret;
+    enum system_exit why;
+    c->sys = &h->m->sys_step;
+    do {
+        why = system_run(c, 1);
+    } while (why == SYSTEM_STOPPED && c->h.instret == before && !ends(h));
+    c->sys = &h->m->sys;
+    return why;
+}
+
 static void *
 run(void *arg)
 {
@@ -169,7 +185,7 @@ run(void *arg)
     prctl(PR_SET_NAME, name);
     bool on = !h->m->sys.see || h->m->sbi.harts[h->number].hsm == SBI_STARTED || park(h, false);
     while (on && !ends(h)) {
-        switch (system_run(h->cpu, INT64_MAX)) {
+        switch (pause_stand(h, true) ? step(h) : system_run(h->cpu, INT64_MAX)) {
         case SYSTEM_BUDGET:
         case SYSTEM_STOPPED:
             break;
@@ -181,6 +197,7 @@ run(void *arg)
             break;
         }
     }
+    pause_gone(h);
     return NULL;
 }
 
@@ -188,6 +205,8 @@ int
 harts_make(struct machine *m, struct err *e)
 {
     m->sys = (struct system){.kind = m->cfg.engine, .pm = &m->pm, .see = m->cfg.firmware.path == NULL && m->cfg.firmware.mem == NULL};
+    m->sys_step = m->sys;
+    m->sys_step.kind = ENGINE_SWITCH;
     m->env = (struct priv_env){.mtime = mtime, .timer = set_timer, .wake = wake, .arg = m};
     for (unsigned i = 0; i < m->cfg.n_harts; i++) {
         struct machine_hart *h = &m->harts[i];
@@ -243,6 +262,7 @@ harts_start(struct machine *m, struct err *e)
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, HART_STACK);
     pthread_sigmask(SIG_SETMASK, &all, &old);
+    pause_power_on(m);
     int r = 0;
     unsigned i = 0;
     for (; i < m->cfg.n_harts && r == 0; i++) {
@@ -252,6 +272,7 @@ harts_start(struct machine *m, struct err *e)
     pthread_attr_destroy(&attr);
     if (r != 0) {
         atomic_store(&m->ending, MACHINE_OFF);
+        pause_end(m);
         for (i--; i-- > 0;) {
             system_stop(m->harts[i].cpu);
             harts_wake(&m->harts[i]);
@@ -267,6 +288,7 @@ void
 harts_stop(struct machine *m)
 {
     CHECK(atomic_load(&m->ending) != MACHINE_GOES_ON);
+    pause_end(m);
     for (unsigned i = 0; m->harts_run && i < m->cfg.n_harts; i++) {
         system_stop(m->harts[i].cpu);
         harts_wake(&m->harts[i]);

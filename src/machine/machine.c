@@ -93,6 +93,7 @@ machine_new(const struct machine_config *cfg, struct err *e)
     }
     m->cfg = *cfg;
     physmap_init(&m->pm);
+    pause_init(m);
     chardev_init(&m->line);
     m->loop = loop_new(e);
     m->dtb = malloc(MACHINE_FDT_MAX);
@@ -219,13 +220,13 @@ run_once(struct machine *m, struct err *e)
         }
     }
     harts_reset(m);
-    clint_start(m->clint);
     const int r = harts_start(m, e);
     if (r == 0) {
+        machine_pause_wait(m); /* if it is held, whoever is called back by the loop finds it standing */
         loop_run(m->loop);
         harts_stop(m);
     }
-    clint_stop(m->clint);
+    pause_power_off(m);
     return r;
 }
 

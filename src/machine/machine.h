@@ -4,7 +4,8 @@
  *      machine_new()   memory, devices, images in place, device tree
  *      machine_run()   until the guest, or the user, switches it off
  *
- * Threads: the caller's becomes the I/O thread inside of machine_run(); each hart has one. Other functions: none of them runs.
+ * Threads: the caller's becomes the I/O thread inside of machine_run(); each hart has one. Other functions, but those of the last part: none
+ * of them runs.
  */
 #ifndef DOPPEL_MACHINE_H
 #define DOPPEL_MACHINE_H
@@ -67,5 +68,38 @@ struct machine_end {
 
 /* Run it. 0, or -errno with *e if it could not start (again). */
 int machine_run(struct machine *m, struct machine_end *end, struct err *e);
+
+/*
+ * ---- all harts stand still (pause.c) ----
+ *
+ * For control, debugger, snapshot. Whoever wants the machine to stand holds it; it goes on when nobody does. It may be held before it runs,
+ * and stays so through a reset. While it is held and stands, its holders may read and change registers (then: system_hart_changed()) and
+ * memory, one holder at a time: they agree among each other, best by being all on the I/O thread. The guest's clock stands, too; the
+ * devices' own threads finish what they have begun.
+ *
+ * machine_pause, _wait, _step block until harts have come by, which takes microseconds: any thread but a hart's, with no device locked.
+ * machine_pause_begin, machine_resume do not: any thread; a hart's own that calls machine_pause_begin() (at a breakpoint) stands when it
+ * is back in its loop.
+ */
+void machine_pause_begin(struct machine *m);
+void machine_pause_wait(struct machine *m); /* until all stand, or have ended with the machine, or nobody holds it */
+void machine_pause(struct machine *m);      /* both */
+void machine_resume(struct machine *m);     /* for each machine_pause() or machine_pause_begin() */
+bool machine_is_paused(const struct machine *m);
+
+/*
+ * A hart of a machine that stands executes one instruction, on its own thread; the others stand on, the clock goes meanwhile. If an
+ * interrupt is pending, or the instruction traps, it is the first of the handler. 0; -EAGAIN if there is none to execute because SBI has
+ * stopped the hart; -ECANCELED if the machine has ended by it.
+ */
+int machine_step(struct machine *m, unsigned hart);
+
+/* Told when the machine begins to be held, and when it goes on: by any thread, with locks held, so it only notes that. For good. */
+struct machine_watch {
+    void (*changed)(void *arg, bool runs);
+    void *arg;                  /* ref */
+    struct machine_watch *next; /* the machine's */
+};
+void machine_watch(struct machine *m, struct machine_watch *w);
 
 #endif

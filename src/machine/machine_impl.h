@@ -30,6 +30,22 @@ struct machine_hart {
     pthread_t thread;
     struct loop_timer timer;  /* its stimecmp has come */
     atomic_uint wakes;        /* a futex: changes when a hart that sleeps is to look again */
+    /* under m->pause.lock */
+    bool still, may_step;     /* it stands; in front of an instruction */
+    bool step;                /* it is to execute that */
+    bool gone;                /* its thread is at its end */
+};
+
+/* See pause.c. */
+struct pause {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    atomic_bool asked;        /* holds > 0: for harts that look in passing */
+    /* under lock */
+    unsigned holds;
+    unsigned n_live, n_still; /* harts with a thread; those of them that stand */
+    bool clock;               /* goes */
+    struct machine_watch *watches; /* ref */
 };
 
 struct machine {
@@ -48,11 +64,12 @@ struct machine {
     size_t dtb_bytes;
     uint8_t rng_seed[32];
 
-    struct system sys;
+    struct system sys, sys_step; /* … for one instruction, exactly */
     struct priv_env env;
     struct sbi sbi;
     struct machine_hart harts[MACHINE_HARTS_MAX];
     bool harts_run;            /* their threads exist */
+    struct pause pause;
 
     /* the first who asks for the end says how it ends */
     atomic_int ending;         /* enum machine_ending */
@@ -82,5 +99,21 @@ extern const struct sbi_ops harts_sbi_ops;
 
 /* Let a hart that sleeps look again. Any thread. */
 void harts_wake(struct machine_hart *h);
+
+/* pause.c: before the harts' threads begin, after they have ended; the machine ends: harts need not stand on. */
+void pause_init(struct machine *m);
+void pause_power_on(struct machine *m);
+void pause_power_off(struct machine *m);
+void pause_end(struct machine *m);
+
+static inline bool
+pause_asked(const struct machine *m)
+{
+    return atomic_load(&m->pause.asked);
+}
+
+/* By the hart's thread: stand while the machine is held. True: execute one instruction, and come again. At its end: it is gone. */
+bool pause_stand(struct machine_hart *h, bool may_step);
+void pause_gone(struct machine_hart *h);
 
 #endif
