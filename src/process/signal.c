@@ -372,6 +372,7 @@ _Noreturn void
 signal_die(struct task *t, int sig)
 {
     report_end(t);
+    robust_exit_all(t);
     /* The reservations of the monitor are no part of a core file that anybody wants. */
     struct rlimit core;
     if (host_syscall(SYS_prlimit64, 0, RLIMIT_CORE, NULL, &core) == 0) {

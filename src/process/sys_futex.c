@@ -4,7 +4,8 @@
  * The host kernel's futexes on the guest's addresses: threads are host threads, memory is host
  * memory. A robust list is walked by the kernel when a host thread ends; it can only where guest
  * addresses are host addresses, and for a thread that is not its process's first it would come too
- * late (after clear_child_tid), so robust_exit() does it here.
+ * late (after clear_child_tid), so robust_exit() does it here; and robust_exit_all(), at another guest
+ * base, before the process ends.
  *
  * Trust: the list is guest memory: bounded, and touched by accesses that may fault only.
  */
@@ -176,17 +177,11 @@ owner_died(gva_t at, uint32_t tid, bool pi, bool pending)
     return done > 0;
 }
 
-void
-robust_exit(struct task *t)
+static void
+walk(const struct task *t)
 {
     enum { LIMIT = 2048 };
     struct robust_head head;
-    if (t->robust_list == 0 || (guest_base == 0 && t->leader)) {
-        return;
-    }
-    if (guest_base == 0) {
-        host_syscall(SYS_set_robust_list, NULL, sizeof head);
-    }
     if (guest_read(&head, t->robust_list, sizeof head) != 0) {
         return;
     }
@@ -207,4 +202,36 @@ robust_exit(struct task *t)
         owner_died((head.pending & ~UINT64_C(1)) + (uint64_t)head.offset, (uint32_t)t->tid,
                    (head.pending & 1) != 0, true);
     }
+}
+
+void
+robust_exit(struct task *t)
+{
+    if (t->robust_list == 0 || (guest_base == 0 && t->leader)) {
+        return;
+    }
+    if (guest_base == 0) {
+        host_syscall(SYS_set_robust_list, NULL, sizeof(struct robust_head));
+    }
+    walk(t);
+}
+
+void
+robust_exit_all(struct task *t)
+{
+    struct process *p = t->proc;
+    bool member = false; /* a child of vfork is not, and the others are its maker's */
+    if (guest_base == 0) {
+        return;
+    }
+    pthread_mutex_lock(&p->tasks_lock);
+    for (const struct task *o = p->tasks; o != NULL; o = o->next) {
+        member |= o == t;
+    }
+    for (const struct task *o = member ? p->tasks : t; o != NULL; o = member ? o->next : NULL) {
+        if (o->robust_list != 0) {
+            walk(o);
+        }
+    }
+    pthread_mutex_unlock(&p->tasks_lock);
 }

@@ -554,6 +554,7 @@ sys_exit_group(struct task *t, const uint64_t a[6])
 {
     engine_cache_save(t->proc->engine);
     report_end(t);
+    robust_exit_all(t);
     host_syscall(SYS_exit_group, a[0] & 0xff);
     __builtin_unreachable();
 }

@@ -174,6 +174,9 @@ host_syscall_restartable6(struct task *t, long nr, uint64_t a, uint64_t b, uint6
  */
 typedef int64_t syscall_fn(struct task *t, const uint64_t a[6]);
 
+/* sys_futex.c: the process is about to end: who waits for its threads' robust locks learns of it, where the kernel cannot tell. */
+void robust_exit_all(struct task *t);
+
 /* exec.c: frees t->exec_work. */
 void exec_work_free(struct task *t);
 

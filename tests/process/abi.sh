@@ -2,6 +2,7 @@
 # abi.sh FOLDER - build each FOLDER/*.c for riscv64 and natively, run both; the native run says whether the test is right
 # A line `/* args: … */` gives arguments, `/* riscv only */` means that there is nothing to compare with.
 # `/* every engine */`: it is run by all five, and at another guest base; otherwise by ENGINES (default: threaded).
+# The program finds the guest base in its environment, as GUEST_BASE.
 # LONG=1: the arguments are those of `/* long: … */`.
 set -u
 export DOPPEL_HOT=0,4 # the adaptive engine, where it is asked for, optimises all that runs five times
@@ -39,7 +40,7 @@ for src in "$folder"/*.c; do
 		base=0
 		case $engine in *@*) base=${engine#*@} ;; esac
 		# shellcheck disable=SC2086
-		if timeout "${SECONDS_MAX:-300}" "$DOPPEL" run --engine="${engine%@*}" --guest-base="$base" "$OUT/$name.rv" $args; then
+		if GUEST_BASE=$base timeout "${SECONDS_MAX:-300}" "$DOPPEL" run --engine="${engine%@*}" --guest-base="$base" "$OUT/$name.rv" $args; then
 			echo "ok $name $engine"
 		else
 			echo "not ok $name $engine (status $?)"
