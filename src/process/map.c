@@ -18,6 +18,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#define GUARD_BYTES (64 << 10) /* a displacement reaches 2 KiB, the widest access 16 bytes */
+
 /* ---- the host's side ---- */
 
 void *
@@ -106,7 +108,8 @@ map_new(struct engine *en, uint64_t stack_bytes, bool randomize, struct err *e)
         err_set(e, -ENOMEM, "no memory");
         return NULL;
     }
-    if (guest_base != 0 && host_syscall(SYS_mmap, guest_base, GUEST_TOP, PROT_NONE,
+    /* Translated code trusts addresses (docs/limits.md); those just above the last one are to fault all the same. */
+    if (guest_base != 0 && host_syscall(SYS_mmap, guest_base, GUEST_TOP + GUARD_BYTES, PROT_NONE,
                                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1,
                                         0) != (int64_t)guest_base) {
         err_set(e, -ENOMEM, "the guest's addresses at 0x%llx are not free", (unsigned long long)guest_base);

@@ -557,7 +557,8 @@ set_up(void)
     }
     const struct sigaction alarm_sa = {.sa_handler = on_timer, .sa_flags = SA_RESTART | SA_ONSTACK};
     sigaction(SIGALRM, &alarm_sa, NULL);
-    void *p = mmap(NULL, 2 * GUEST_TOP, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    /* Translations trust addresses: behind 2^38 there has to be something that faults, and not what the host mapped there. */
+    void *p = mmap(NULL, 2 * GUEST_TOP + PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED) {
         die("reserve guest memory");
     }
