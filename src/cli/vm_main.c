@@ -8,6 +8,7 @@
 #include "cli/cpu_model.h"
 
 #include "base/check.h"
+#include "device/virtio_devices.h"
 #include "isa/priv.h"
 #include "machine/console.h"
 #include "machine/fdt.h"
@@ -23,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -132,6 +134,33 @@ parse_disk(struct boot_options *o, char *text)
         return file_error(o->shown, text, errno);
     }
     o->cfg.disks[o->cfg.n_disks++] = d;
+    return 0;
+}
+
+/* "DIR:TAG", "DIR:TAG:ro" */
+static int
+parse_share(struct boot_options *o, char *text)
+{
+    struct machine_share share = {.fd = -1};
+    char *colon = strrchr(text, ':');
+    if (colon != NULL && strcmp(colon, ":ro") == 0) {
+        share.read_only = true;
+        *colon = 0;
+        colon = strrchr(text, ':');
+    }
+    if (colon == NULL || colon == text || colon[1] == 0 || strlen(colon + 1) > VIRTIO_9P_TAG_MAX) {
+        return cli_error(CMD_boot, "%s: DIR:TAG or DIR:TAG:ro, a tag of at most %d bytes: %s", o->shown, VIRTIO_9P_TAG_MAX, text);
+    }
+    *colon = 0;
+    share.tag = colon + 1;
+    if (o->cfg.n_shares == MACHINE_SHARES_MAX) {
+        return cli_error(CMD_boot, "%s: at most %d folders", o->shown, MACHINE_SHARES_MAX);
+    }
+    share.fd = open(text, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (share.fd < 0) {
+        return file_error(o->shown, text, errno);
+    }
+    o->cfg.shares[o->cfg.n_shares++] = share;
     return 0;
 }
 
@@ -262,6 +291,8 @@ take(struct boot_options *o, enum opt_id id, const char *value)
         return parse_disk(o, (char *)(uintptr_t)value);
     case OPT_boot_net:
         return parse_net(o, value);
+    case OPT_boot_share:
+        return parse_share(o, (char *)(uintptr_t)value);
     case OPT_boot_serial:
         o->serial = value;
         return 0;
@@ -386,6 +417,17 @@ run(struct machine *m)
     return end.code == 0 || (end.code & 255) != 0 ? (int)(end.code & 255) : 1;
 }
 
+/* A guest holds one for each file of a shared folder that it knows: as many as we may have. */
+static void
+allow_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 int
 main(int argc, char **argv)
 {
@@ -412,6 +454,7 @@ main(int argc, char **argv)
             o.cfg.append = "quick"; /* nobody is there to be prompted */
         }
     }
+    allow_descriptors();
     struct machine *m = machine_new(&o.cfg, &e);
     if (m == NULL) {
         return cli_error(CMD_boot, "%s", e.text);

@@ -19,6 +19,13 @@ struct device *virtio_blk_new(const struct virtio_place *at, int fd, bool read_o
 /* A network of the guest's own behind the host's address: 10.0.2.0/24, DHCP, DNS. */
 struct device *virtio_net_new(const struct virtio_place *at, const struct net_forward *forwards, unsigned n_forwards, struct err *e);
 
+/*
+ * A folder of this machine, which the guest mounts by its tag (9p, at most VIRTIO_9P_TAG_MAX bytes). `folder`, own from then on (also if
+ * it fails), is a descriptor of it.
+ */
+#define VIRTIO_9P_TAG_MAX (VIRTIO_CONFIG_MAX - 2)
+struct device *virtio_9p_new(const struct virtio_place *at, int folder, bool read_only, const char *tag, struct err *e);
+
 /* Random bytes. */
 struct device *virtio_rng_new(const struct virtio_place *at, struct err *e);
 

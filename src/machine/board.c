@@ -6,6 +6,7 @@
  */
 #include "machine/machine_impl.h"
 
+#include "base/check.h"
 #include "device/finisher.h"
 #include "device/flash.h"
 #include "device/fw_cfg.h"
@@ -45,10 +46,11 @@ put(struct machine *m, struct device *d)
     return d != NULL;
 }
 
-/* The next slot for a virtio device, from the last on. */
+/* The next slot for a virtio device, from the last on. There is one: put_virtio() has counted. */
 static const struct virtio_place *
 next_slot(struct machine *m, struct virtio_place *at, bool packed)
 {
+    CHECK(at->slot > 0);
     const unsigned slot = --at->slot;
     at->base = VIRTIO_BASE + slot * VIRTIO_STEP;
     at->irq = plic_source(m->plic, SOURCE_VIRTIO + slot);
@@ -61,6 +63,11 @@ put_virtio(struct machine *m, struct err *e)
 {
     const struct machine_config *cfg = &m->cfg;
     struct virtio_place at = {.pm = &m->pm, .slot = VIRTIO_SLOTS};
+    const unsigned n = cfg->n_disks + cfg->n_shares + cfg->net + 1;
+    if (n > VIRTIO_SLOTS) {
+        err_set(e, 0, "%u disks, shared folders and other virtio devices: there are places for %d", n, VIRTIO_SLOTS);
+        return false;
+    }
     for (unsigned i = 0; i < cfg->n_disks; i++) {
         const struct machine_disk *disk = &cfg->disks[i];
         if (!put(m, virtio_blk_new(next_slot(m, &at, disk->packed), disk->fd, disk->read_only, disk->name, e))) {
@@ -69,6 +76,12 @@ put_virtio(struct machine *m, struct err *e)
     }
     if (cfg->net && !put(m, virtio_net_new(next_slot(m, &at, false), cfg->forwards, cfg->n_forwards, e))) {
         return false;
+    }
+    for (unsigned i = 0; i < cfg->n_shares; i++) {
+        const struct machine_share *share = &cfg->shares[i];
+        if (!put(m, virtio_9p_new(next_slot(m, &at, false), share->fd, share->read_only, share->tag, e))) {
+            return false;
+        }
     }
     if (!put(m, virtio_rng_new(next_slot(m, &at, false), e))) {
         return false;

@@ -22,12 +22,20 @@
 
 #define MACHINE_HARTS_MAX    32
 #define MACHINE_DISKS_MAX    6
+#define MACHINE_SHARES_MAX   6
 #define MACHINE_FORWARDS_MAX 32
 
 struct machine_disk {
     int fd;           /* own: taken by machine_new() */
     const char *name; /* ref: for messages */
     bool read_only, packed;
+};
+
+/* A folder of this machine that the guest mounts by its tag. */
+struct machine_share {
+    int fd;          /* own: taken by machine_new() */
+    const char *tag; /* ref */
+    bool read_only;
 };
 
 struct machine_config {
@@ -42,6 +50,8 @@ struct machine_config {
     size_t dtb_bytes;
     struct machine_disk disks[MACHINE_DISKS_MAX];
     unsigned n_disks;
+    struct machine_share shares[MACHINE_SHARES_MAX];
+    unsigned n_shares;
     bool net;
     struct net_forward forwards[MACHINE_FORWARDS_MAX];
     unsigned n_forwards;
