@@ -25,7 +25,9 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #define MEMORY_MIN (UINT64_C(4) << 20)
@@ -164,6 +166,68 @@ parse_share(struct boot_options *o, char *text)
     return 0;
 }
 
+/* A socket that listens at a path, in place of one that nobody listens at any more. */
+static int
+listen_at(struct boot_options *o, const char *path)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    const size_t len = strlen(path);
+    if (len == 0 || len >= sizeof at.sun_path) {
+        return -cli_error(CMD_boot, "%s: a path of at most %zu bytes: %s", o->shown, sizeof at.sun_path - 1, path);
+    }
+    memcpy(at.sun_path, path, len);
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    const bool taken = fd >= 0 && connect(fd, (const struct sockaddr *)&at, sizeof at) == 0;
+    if (fd >= 0 && !taken && errno == ECONNREFUSED) {
+        unlink(path);
+    }
+    if (fd < 0 || taken || bind(fd, (const struct sockaddr *)&at, sizeof at) != 0 || listen(fd, 8) != 0) {
+        const int err = taken ? EADDRINUSE : errno;
+        if (fd >= 0) {
+            close(fd);
+        }
+        return -file_error(o->shown, path, err);
+    }
+    return fd;
+}
+
+/* "stdio", "file:PATH", "unix:PATH", "none", and ",name=NAME" after it */
+static int
+parse_console(struct boot_options *o, char *text)
+{
+    struct machine_port_config port = {.listener = -1, .in = -1, .out = -1};
+    char *name = strstr(text, ",name=");
+    if (name != NULL) {
+        *name = 0;
+        port.name = name + strlen(",name=");
+    }
+    if (o->cfg.n_ports == MACHINE_PORTS_MAX) {
+        return cli_error(CMD_boot, "%s: at most %d ports", o->shown, MACHINE_PORTS_MAX);
+    }
+    if (strcmp(text, "stdio") == 0) {
+        o->serial = o->serial != NULL ? o->serial : "none";
+        port.in = STDIN_FILENO;
+        port.out = STDOUT_FILENO;
+        port.escape = isatty(STDIN_FILENO);
+    } else if (strncmp(text, "unix:", 5) == 0) {
+        port.listener = listen_at(o, text + 5);
+        if (port.listener < 0) {
+            return -port.listener;
+        }
+    } else {
+        const char *path = strcmp(text, "none") == 0 ? "/dev/null" : strncmp(text, "file:", 5) == 0 && text[5] != 0 ? text + 5 : NULL;
+        if (path == NULL) {
+            return cli_error(CMD_boot, "%s: stdio, file:PATH, unix:PATH or none: %s", o->shown, text);
+        }
+        port.out = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666);
+        if (port.out < 0) {
+            return file_error(o->shown, path, errno);
+        }
+    }
+    o->cfg.ports[o->cfg.n_ports++] = port;
+    return 0;
+}
+
 /* "[ADDR]:PORT" */
 static bool
 parse_end(char *text, uint32_t *addr, uint16_t *port)
@@ -293,6 +357,8 @@ take(struct boot_options *o, enum opt_id id, const char *value)
         return parse_net(o, value);
     case OPT_boot_share:
         return parse_share(o, (char *)(uintptr_t)value);
+    case OPT_boot_console:
+        return parse_console(o, (char *)(uintptr_t)value);
     case OPT_boot_serial:
         o->serial = value;
         return 0;

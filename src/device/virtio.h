@@ -21,7 +21,7 @@
 
 #include <sys/uio.h>
 
-#define VIRTIO_QUEUES_MAX 8
+#define VIRTIO_QUEUES_MAX 10
 #define VIRTIO_CONFIG_MAX 64
 #define VQ_SIZE_MAX       256
 #define VQ_SEGMENTS_MAX   258 /* of a chain: as many as a queue has, a header, a footer */
@@ -71,6 +71,7 @@ struct virtio_ops {
     void (*notify)(struct virtio *v, unsigned queue); /* there may be something in the queue; the device is DRIVER_OK */
     void (*started)(struct virtio *v);                /* the driver has set DRIVER_OK */
     void (*config_written)(struct virtio *v);         /* the guest has changed v->s.config */
+    void (*stop)(struct virtio *v);                   /* a reset begins: vq_forget() what waits for something that may never come */
     void (*reset)(struct virtio *v);                  /* nothing is in flight any more */
     void (*free)(struct virtio *v);                   /* without the lock; ends its threads, frees v */
 };

@@ -7,6 +7,7 @@
 #define DOPPEL_VIRTIO_DEVICES_H
 
 #include "base/err.h"
+#include "device/chardev.h"
 #include "device/net_user.h"
 #include "device/virtio.h"
 
@@ -25,6 +26,20 @@ struct device *virtio_net_new(const struct virtio_place *at, const struct net_fo
  */
 #define VIRTIO_9P_TAG_MAX (VIRTIO_CONFIG_MAX - 2)
 struct device *virtio_9p_new(const struct virtio_place *at, int folder, bool read_only, const char *tag, struct err *e);
+
+/*
+ * Serial ports. The first one should be a console. `line`: ref, whose front the device becomes until it is freed. virtio_console_resize:
+ * what shows it has another size; virtio_console_connect: somebody is, or is no more, at the other end. Any thread.
+ */
+#define VIRTIO_CONSOLE_PORTS_MAX 4
+struct virtio_console_port {
+    struct chardev *line;
+    const char *name; /* ref: of /dev/virtio-ports/NAME; NULL: a console, hvcN */
+    bool connected;   /* from the beginning */
+};
+struct device *virtio_console_new(const struct virtio_place *at, const struct virtio_console_port *ports, unsigned n_ports, struct err *e);
+void virtio_console_resize(struct device *d, unsigned port, unsigned cols, unsigned rows);
+void virtio_console_connect(struct device *d, unsigned port, bool connected);
 
 /* Random bytes. */
 struct device *virtio_rng_new(const struct virtio_place *at, struct err *e);

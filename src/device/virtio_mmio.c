@@ -65,6 +65,9 @@ static void
 reset_locked(struct virtio *v)
 {
     v->s.status &= ~(uint32_t)VIRTIO_DRIVER_OK; /* nothing new is popped */
+    if (v->ops != NULL && v->ops->stop != NULL) {
+        v->ops->stop(v);
+    }
     while (v->inflight > 0) {
         pthread_cond_wait(&v->idle, &v->dev.lock);
     }

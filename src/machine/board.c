@@ -59,11 +59,24 @@ next_slot(struct machine *m, struct virtio_place *at, bool packed)
 }
 
 static bool
+put_ports(struct machine *m, const struct virtio_place *at, struct err *e)
+{
+    struct virtio_console_port ports[MACHINE_PORTS_MAX];
+    ports_init(m);
+    for (unsigned i = 0; i < m->cfg.n_ports; i++) {
+        const struct machine_port_config *p = &m->cfg.ports[i];
+        ports[i] = (struct virtio_console_port){.line = &m->ports[i].line, .name = p->name, .connected = p->listener < 0};
+    }
+    m->ports_device = virtio_console_new(at, ports, m->cfg.n_ports, e);
+    return put(m, m->ports_device);
+}
+
+static bool
 put_virtio(struct machine *m, struct err *e)
 {
     const struct machine_config *cfg = &m->cfg;
     struct virtio_place at = {.pm = &m->pm, .slot = VIRTIO_SLOTS};
-    const unsigned n = cfg->n_disks + cfg->n_shares + cfg->net + 1;
+    const unsigned n = cfg->n_disks + cfg->n_shares + cfg->net + (cfg->n_ports > 0) + 1;
     if (n > VIRTIO_SLOTS) {
         err_set(e, 0, "%u disks, shared folders and other virtio devices: there are places for %d", n, VIRTIO_SLOTS);
         return false;
@@ -82,6 +95,9 @@ put_virtio(struct machine *m, struct err *e)
         if (!put(m, virtio_9p_new(next_slot(m, &at, false), share->fd, share->read_only, share->tag, e))) {
             return false;
         }
+    }
+    if (cfg->n_ports > 0 && !put_ports(m, next_slot(m, &at, false), e)) {
+        return false;
     }
     if (!put(m, virtio_rng_new(next_slot(m, &at, false), e))) {
         return false;

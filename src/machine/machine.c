@@ -22,7 +22,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-static const int signals_[] = {SIGINT, SIGTERM, SIGHUP};
+static const int signals_[] = {SIGINT, SIGTERM, SIGHUP, SIGWINCH};
 
 void
 machine_ask_end(struct machine *m, enum machine_ending how, unsigned code, int signal)
@@ -175,7 +175,12 @@ signalled(void *arg, uint32_t events)
     (void)events;
     struct signals *s = arg;
     struct signalfd_siginfo si;
-    if (read(s->fd.fd, &si, sizeof si) == sizeof si) {
+    if (read(s->fd.fd, &si, sizeof si) != sizeof si) {
+        return;
+    }
+    if (si.ssi_signo == SIGWINCH) {
+        ports_resize(s->m);
+    } else {
         machine_ask_end(s->m, MACHINE_OFF, 0, (int)si.ssi_signo);
     }
 }
@@ -250,6 +255,10 @@ machine_run(struct machine *m, struct machine_end *end, struct err *e)
         r = -ENOMEM;
         goto give_back;
     }
+    r = ports_start(m, &console, e);
+    if (r < 0) {
+        goto free_console;
+    }
     for (;;) {
         r = run_once(m, e);
         if (r < 0 || atomic_load(&m->ending) != MACHINE_REBOOT) {
@@ -262,6 +271,9 @@ machine_run(struct machine *m, struct machine_end *end, struct err *e)
         }
     }
     *end = m->end;
+    ports_stop(m);
+
+free_console:
     console_free(m->console);
 
 give_back:

@@ -23,6 +23,7 @@
 #define MACHINE_HARTS_MAX    32
 #define MACHINE_DISKS_MAX    6
 #define MACHINE_SHARES_MAX   6
+#define MACHINE_PORTS_MAX    4
 #define MACHINE_FORWARDS_MAX 32
 
 struct machine_disk {
@@ -36,6 +37,14 @@ struct machine_share {
     int fd;          /* own: taken by machine_new() */
     const char *tag; /* ref */
     bool read_only;
+};
+
+/* A port of the virtio console: two descriptors (in may be -1), or a socket that listens. */
+struct machine_port_config {
+    int listener;     /* own: taken by machine_new(); or -1 */
+    int in, out;      /* ref */
+    bool escape;      /* in is a terminal: raw, with Ctrl-A for us */
+    const char *name; /* ref: the guest's /dev/virtio-ports/NAME; NULL: a console */
 };
 
 struct machine_config {
@@ -52,6 +61,8 @@ struct machine_config {
     unsigned n_disks;
     struct machine_share shares[MACHINE_SHARES_MAX];
     unsigned n_shares;
+    struct machine_port_config ports[MACHINE_PORTS_MAX];
+    unsigned n_ports;
     bool net;
     struct net_forward forwards[MACHINE_FORWARDS_MAX];
     unsigned n_forwards;

@@ -48,12 +48,26 @@ struct pause {
     struct machine_watch *watches; /* ref */
 };
 
+/* A port of the virtio console, and what is at its other end. */
+struct machine_port {
+    struct machine *m; /* ref */
+    unsigned number;
+    struct chardev line;
+    struct console *console;       /* own: two descriptors, while the machine runs */
+    struct loop_fd listener, peer; /* or a socket; peer.fd: own, -1: none */
+    struct loop_timer timer;
+    uint8_t held[512];             /* of the peer's, which the line has not taken yet */
+    size_t n_held;
+};
+
 struct machine {
     struct machine_config cfg;
     struct physmap pm;
     struct loop *loop;         /* own */
     struct chardev line;       /* of the UART */
     struct console *console;   /* own: while the machine runs */
+    struct machine_port ports[MACHINE_PORTS_MAX];
+    struct device *ports_device; /* own, by devices; NULL: no ports */
     struct clint *clint;       /* own, by devices */
     struct plic *plic;         /* own, by devices */
     struct device *devices[MACHINE_DEVICES_MAX]; /* own, in the order of the bus */
@@ -83,6 +97,13 @@ int board_make(struct machine *m, struct err *e);
 
 /* machine.c: the machine is to stop. Any thread; it returns, and a hart that called it goes on until it is stopped. */
 void machine_ask_end(struct machine *m, enum machine_ending how, unsigned code, int signal);
+
+/* ports.c: the other ends of the console ports: what ports_init() makes is good for a device; they are open from start to stop. */
+void ports_init(struct machine *m);
+int ports_start(struct machine *m, const struct console_config *like, struct err *e);
+void ports_stop(struct machine *m);
+/* A terminal may have another size. */
+void ports_resize(struct machine *m);
 
 /* harts.c: the harts of a machine, as after power-on; their threads. */
 int harts_make(struct machine *m, struct err *e);

@@ -90,6 +90,7 @@ static void
 start_virtio(u64 base)
 {
     const u64 ring = SCRATCH + (any() & 0xff0000);
+    const uint32_t queue = (uint32_t)(any() % (any() % 2 ? 3 : 12));
     for (unsigned i = 0; i < 64; i++) {
         *(volatile u64 *)(ring + 8 * (any() % 512)) = value();
     }
@@ -103,9 +104,9 @@ start_virtio(u64 base)
     *(volatile uint32_t *)(ring + 0x1000) = (uint32_t)(any() % 4 | (any() % 20) << 16); /* avail: flags, index */
     const uint32_t steps[][2] = {
         { 0x70, 0 }, { 0x70, 3 }, { 0x24, 1 }, { 0x20, 1 }, { 0x24, 0 }, { 0x20, (uint32_t)(any() % 2 ? 0 : value()) }, { 0x70, 11 },
-        { 0x30, (uint32_t)(any() % 3) }, { 0x38, (uint32_t)(UINT32_C(1) << any() % 10) }, { 0x80, (uint32_t)ring }, { 0x84, 0 },
+        { 0x30, queue }, { 0x38, (uint32_t)(UINT32_C(1) << any() % 10) }, { 0x80, (uint32_t)ring }, { 0x84, 0 },
         { 0x90, (uint32_t)ring + 0x1000 }, { 0x94, 0 }, { 0xa0, (uint32_t)ring + 0x2000 }, { 0xa4, 0 }, { 0x44, 1 }, { 0x70, 15 },
-        { 0x50, (uint32_t)(any() % 3) },
+        { 0x50, any() % 4 != 0 ? queue : (uint32_t)(any() % 12) },
     };
     for (unsigned i = 0; i < sizeof steps / sizeof *steps; i++) {
         if (any() % 16 != 0) {
