@@ -195,7 +195,7 @@ struct jit {
     void *perf_mark;           /* own: a mapping of it, that perf sees; or NULL */
     uint64_t perf_index;       /* records in it */
     uint8_t flags_of[64];      /* fflags by the low six bits of MXCSR */
-    bool bmi1, bmi2, avx, avx2, fma, lzcnt, popcnt, sse41;
+    bool bmi1, bmi2, avx, avx2, avx512, fma, lzcnt, popcnt, sse41;
     /* trampolines */
     uint32_t (*enter)(struct hart *h, const void *code);
     uint8_t *leave;            /* eax: number of the exit */

@@ -305,6 +305,13 @@ operand(struct lower *l, ref r, unsigned fmt)
     return k;
 }
 
+/* Known to be no NaN, as an operand of that format. */
+static bool
+is_number(const struct lower *l, ref r, unsigned fmt)
+{
+    return (l->fk[r] & FK_NUM) != 0 && is_single(l, r) == (fmt == IRF_S);
+}
+
 static void
 arith(struct lower *l, const struct ir_ins *i, unsigned opcode)
 {
@@ -328,7 +335,7 @@ fused(struct lower *l, const struct ir_ins *i)
     struct x64 *x = &l->x;
     const unsigned fmt = fmt_of(i);
     const int a = operand(l, i->a, fmt), b = operand(l, i->b, fmt), c = operand(l, i->c, fmt);
-    const bool tame = (l->fk[i->c] & FK_NUM) != 0 && is_single(l, i->c) == (fmt == IRF_S);
+    const bool tame = is_number(l, i->c, fmt);
     const int d = def_fp(l, i->c);
     if (!l->j->fma) {
         made_fp(l, d);
@@ -359,8 +366,22 @@ min_max(struct lower *l, const struct ir_ins *i)
 {
     struct x64 *x = &l->x;
     const bool max = i->op == IR_FMAX;
-    const int a = operand(l, i->a, fmt_of(i)), b = operand(l, i->b, fmt_of(i)), d = temp_fp(l);
-    fp_compare_regs(l, fmt_of(i), 0x2e, a, b);
+    const unsigned fmt = fmt_of(i);
+    const int a = operand(l, i->a, fmt), b = operand(l, i->b, fmt);
+    if (l->j->avx512) { /* vrange: orders zeros as RISC-V does, prefers numbers to quiet NaNs */
+        const bool tame = is_number(l, i->a, fmt) && is_number(l, i->b, fmt);
+        const int d = tame ? def_fp(l, i->a) : temp_fp(l);
+        x_err(x, X_P(0x66) | X_3A | 0x51, fmt == IRF_D, d, a, b);
+        x_b(x, 4 | (unsigned)max); /* with the sign of what was chosen */
+        if (!tame) {
+            fp_compare_regs(l, fmt, 0x2e, d, d);
+            bail(l, x_jcc(x, CC_P));
+        }
+        made_fp(l, d);
+        return;
+    }
+    const int d = temp_fp(l);
+    fp_compare_regs(l, fmt, 0x2e, a, b);
     bail(l, x_jcc(x, CC_P));
     uint8_t *differ = x_jcc(x, CC_NE);
     op3(l, 0, max ? 0x54 : 0x56, d, a, b); /* equal: the same bits but for zeros' signs */
@@ -378,12 +399,11 @@ relation(struct lower *l, const struct ir_ins *i)
     const int a = operand(l, i->a, fmt_of(i)), b = operand(l, i->b, fmt_of(i));
     const bool calm = l->calm[l->i];
     if (i->op == IR_FEQ && !calm) {
-        const int t = temp_int(l), d = def_int(l, 0);
-        fp_compare_regs(l, fmt_of(i), 0x2e, a, b);
-        x_rr8(x, X_SETCC | CC_NP, false, 0, t);
-        x_rr8(x, X_SETCC | CC_E, false, 0, d);
-        x_rr(x, X_AND, false, d, t);
-        x_rr8(x, X_MOVZX8, false, d, d);
+        const int t = temp_fp(l), d = def_int(l, 0);
+        op3(l, prefix_of(i), 0xc2, t, a, b); /* cmp: */
+        x_b(x, 0);                           /* equal, quiet */
+        fp_to_int(l, d, t);
+        x_ri(x, X_I_AND, false, d, 1);
         made_int(l, d);
         return;
     }
@@ -440,7 +460,14 @@ sign(struct lower *l, const struct ir_ins *i)
         made_fp(l, d);
         return;
     }
-    const int b = use_fp(l, i->b), s = temp_fp(l);
+    const int b = use_fp(l, i->b);
+    if (l->j->avx512) { /* vpternlog: mask ? b : a, mask ? ~b : a, a ^ (mask & b) */
+        x_err(x, X_P(0x66) | X_3A | 0x25, false, mask, b, a);
+        x_b(x, i->op == IR_FSGNJ ? 0xca : i->op == IR_FSGNJN ? 0x3a : 0x6a);
+        made_fp(l, mask);
+        return;
+    }
+    const int s = temp_fp(l);
     op3(l, 0, 0x54, s, b, mask); /* b's sign */
     if (i->op == IR_FSGNJX) {
         const int d = def_fp(l, i->a);
@@ -462,6 +489,17 @@ fp_raise(struct lower *l, unsigned fmt, int x)
     op2(l, fmt == IRF_S ? P_S : P_D, 0x2c, true, RAX, x);
 }
 
+/* cvttsd2si and kin; of the unsigned ones, which AVX-512 has, the opcode is 0x4c more. */
+static void
+to_int(struct lower *l, unsigned prefix, unsigned opcode, bool is_signed, bool w, int d, int a)
+{
+    if (is_signed) {
+        op2(l, prefix, opcode, w, d, a);
+    } else {
+        x_err(&l->x, X_P(prefix) | X_0F | (opcode + 0x4c), w, d, 0, a);
+    }
+}
+
 static void
 to_integer(struct lower *l, const struct ir_ins *i)
 {
@@ -469,14 +507,14 @@ to_integer(struct lower *l, const struct ir_ins *i)
     const unsigned fmt = fmt_of(i), kind = i->aux & 0xe;
     const int a = operand(l, i->a, fmt), d = def_int(l, 0);
     const unsigned opcode = i->aux & IRI_RTZ ? 0x2c : 0x2d;
-    if ((i->aux & (IRI_RDN | IRI_RUP)) != 0 && (!l->j->sse41 || (kind != IRI_W && kind != IRI_L))) {
+    const bool w = kind == IRI_L || kind == IRI_LU, is_signed = kind == IRI_W || kind == IRI_L;
+    if ((i->aux & (IRI_RDN | IRI_RUP)) != 0 && (!l->j->sse41 || (!is_signed && !l->j->avx512))) {
         made_int(l, d);
         bail(l, x_jmp(x));
         return;
     }
     if (i->aux & (IRI_RDN | IRI_RUP) || l->calm[l->i]) {
         /* Rounded without a word (8), converted; if that fits, truncation raises inexact where it is due. */
-        const bool w = kind == IRI_L;
         const int t = temp_fp(l), scrap = temp_int(l);
         const unsigned op = X_P(0x66) | X_3A | (fmt == IRF_D ? 0x0bu : 0x0au);
         if (l->j->avx) {
@@ -485,13 +523,13 @@ to_integer(struct lower *l, const struct ir_ins *i)
             x_rr(x, op | X_0F, false, t, a);
         }
         x_b(x, (i->aux & IRI_RDN ? 1u : i->aux & IRI_RUP ? 2u : i->aux & IRI_RTZ ? 3u : 0) | 8);
-        op2(l, prefix_of(i), 0x2c, w, d, t);
-        x_ri(x, X_I_CMP, w, d, 1);
-        bail(l, x_jcc(x, CC_O));
+        to_int(l, prefix_of(i), 0x2c, is_signed, w, d, t);
+        x_ri(x, X_I_CMP, w, d, is_signed ? 1 : -1); /* what stands for all that do not fit */
+        bail(l, x_jcc(x, is_signed ? CC_O : CC_E));
         if (l->calm[l->i]) {
             l->unraised = i->a;
         } else {
-            op2(l, prefix_of(i), 0x2c, w, scrap, a);
+            to_int(l, prefix_of(i), 0x2c, is_signed, w, scrap, a);
         }
         if (!w) {
             x_rr(x, X_MOVSXD, true, d, d);
@@ -499,17 +537,19 @@ to_integer(struct lower *l, const struct ir_ins *i)
         made_int(l, d);
         return;
     }
-    if (kind == IRI_W || kind == IRI_L) {
-        const bool w = kind == IRI_L;
-        const int zero = temp_fp(l), flip = temp_int(l);
-        op2(l, prefix_of(i), opcode, w, d, a);
-        x_ri(x, X_I_CMP, w, d, 1); /* overflows for the least number, which stands for all that do not fit */
-        uint8_t *const fits = x_jcc(x, CC_NO);
-        /* Invalid is raised already. NaNs and what is above zero become the greatest: the least, inverted. */
+    if (is_signed || l->j->avx512) {
+        const int zero = temp_fp(l), flip = is_signed ? temp_int(l) : d;
+        to_int(l, prefix_of(i), opcode, is_signed, w, d, a);
+        /* The least number, with which 1 overflows, or the greatest unsigned one stands for all that do not fit. */
+        x_ri(x, X_I_CMP, w, d, is_signed ? 1 : -1);
+        uint8_t *const fits = x_jcc(x, is_signed ? CC_NO : CC_NE);
+        /* Invalid is raised already. NaNs and what is above zero become the greatest: the least, inverted; what is below, 0. */
         op3(l, 0, 0x57, zero, zero, zero);
         fp_compare_regs(l, fmt, 0x2e, zero, a);
         x_rr(x, X_SBB, true, flip, flip);
-        x_rr(x, X_XOR, w, d, flip);
+        if (is_signed) {
+            x_rr(x, X_XOR, w, d, flip);
+        }
         x_land(x, fits);
         if (!w) {
             x_rr(x, X_MOVSXD, true, d, d);
@@ -536,10 +576,14 @@ from_integer(struct lower *l, const struct ir_ins *i)
 {
     struct x64 *x = &l->x;
     const unsigned kind = i->aux & 0xe;
+    /* Exact within 2^53 of 0 is found out with signed numbers. */
+    const bool is_unsigned = l->j->avx512 && (kind == IRI_WU || kind == IRI_LU) && (i->aux & IRI_RTZ) == 0;
     int r = use_int(l, i->a);
     bool w = true;
-    if (kind == IRI_W) {
+    if (kind == IRI_W || (is_unsigned && kind == IRI_WU)) {
         w = false;
+    } else if (is_unsigned) {
+        w = true;
     } else if (kind == IRI_WU) {
         const int t = temp_int(l);
         x_rr(x, X_MOV, false, t, r);
@@ -564,7 +608,9 @@ from_integer(struct lower *l, const struct ir_ins *i)
     }
     const int d = def_fp(l, 0);
     const unsigned op = X_P(prefix_of(i)) | X_0F | 0x2a;
-    if (l->j->avx) {
+    if (is_unsigned) {
+        x_err(x, op + 0x51, w, d, XMM_ONES, r);
+    } else if (l->j->avx) {
         x_vrr(x, op, w, d, XMM_ONES, r);
     } else {
         fp_move(l, d, XMM_ONES);

@@ -150,6 +150,7 @@ host_features(struct jit *j, unsigned level)
     j->avx = level >= 3 && CPU_FEATURE_ACTIVE(AVX);
     j->avx2 = level >= 3 && CPU_FEATURE_ACTIVE(AVX2);
     j->fma = level >= 3 && CPU_FEATURE_ACTIVE(FMA);
+    j->avx512 = level >= 4 && CPU_FEATURE_ACTIVE(AVX512F) && CPU_FEATURE_ACTIVE(AVX512DQ) && CPU_FEATURE_ACTIVE(AVX512VL);
 }
 
 static const struct {

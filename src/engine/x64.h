@@ -477,4 +477,18 @@ x_vrm(struct x64 *x, unsigned op, bool w, int r, int v, struct mem m)
     x_modrm_mem(x, r, m, 0);
 }
 
+/* EVEX: the same for AVX-512, of registers below 16, scalar or 128 bits, without a mask. Never with its rounding: that sets no flags. */
+static inline void
+x_err(struct x64 *x, unsigned op, bool w, int r, int v, int rm)
+{
+    const unsigned pp = op >> 16 == 0x66 ? 1 : op >> 16 == 0xf3 ? 2 : op >> 16 == 0xf2 ? 3 : 0;
+    const unsigned map = op & X_38 ? 2 : op & X_3A ? 3 : 1;
+    x_b(x, 0x62);
+    x_b(x, (r >> 3 & 1 ? 0x10u : 0x90u) | (rm >> 3 & 1 ? 0x40u : 0x60u) | map);
+    x_b(x, (unsigned)w << 7 | (~(unsigned)v & 15) << 3 | 4 | pp);
+    x_b(x, 8);
+    x_b(x, op & 0xff);
+    x_b(x, 0xc0 | (unsigned)(r & 7) << 3 | (unsigned)(rm & 7));
+}
+
 #endif

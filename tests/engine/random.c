@@ -60,6 +60,7 @@ static struct machine machines[] = {
     {"interrupted", ADAPTIVE, .interrupt_us = 37, .tuning = {.hot1 = 1, .hot2 = 5}},
     {"host v1", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5, .host_cpu = 1}},
     {"host v2", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5, .host_cpu = 2}},
+    {"host v3", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5, .host_cpu = 3}},
     {"-fold", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5}},
     {"-cse", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5}},
     {"-fuse", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5}},

@@ -229,7 +229,7 @@ main(int argc, char **argv)
     }
     struct vec *v = vec_make(strtoull(argv[3], NULL, 0), rows, n, (unsigned)atoi(argv[1]), (unsigned)atoi(argv[2]));
     struct vec_exec x;
-    vec_exec_init(&x, v, ENGINE_SWITCH, vec_exec_reserve());
+    vec_exec_init(&x, v, ENGINE_SWITCH, vec_exec_reserve(), 0);
     now.v = v;
     for (size_t r = 0; r < v->row_count; r++) {
         const unsigned before = total;

@@ -62,11 +62,11 @@ vec_exec_reserve(void)
 }
 
 void
-vec_exec_init(struct vec_exec *x, const struct vec *v, enum engine_kind kind, uint64_t base)
+vec_exec_init(struct vec_exec *x, const struct vec *v, enum engine_kind kind, uint64_t base, unsigned host_cpu)
 {
     struct err e = {0};
     const struct sigaction sa = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
-    struct engine_tuning tuning = {.hot1 = 1, .hot2 = 9};
+    struct engine_tuning tuning = {.hot1 = 1, .hot2 = 9, .host_cpu = host_cpu};
     tuning.opts_off = base != 0 ? engine_opt_by_name("place", 5) : 0; /* once by way of records */
     *x = (struct vec_exec){.v = v, .base = base};
     map(x, VEC_TEXT, v->text_size, PROT_READ | PROT_WRITE);

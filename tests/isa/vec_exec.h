@@ -19,7 +19,7 @@ struct vec_exec {
 };
 
 /* Map the program at `base` (0, or where 2^38 bytes are free) and make an engine for it. Dies on failure; one at a time. */
-void vec_exec_init(struct vec_exec *x, const struct vec *v, enum engine_kind kind, uint64_t base);
+void vec_exec_init(struct vec_exec *x, const struct vec *v, enum engine_kind kind, uint64_t base, unsigned host_cpu);
 void vec_exec_fini(struct vec_exec *x);
 
 /* Run instructions from hart.pc: engine_run(), or what stands in its place. */

@@ -2,7 +2,7 @@
  * vectors.c - vectors (vec.h) under QEMU and with doppel's engines: one line a row and engine
  *
  * usage: isa-vectors QEMU OUT ENGINES CASES LOOPS CHUNKS SEED [EXTENSION | ROW]
- *   ENGINES  names with commas between them; name+base: with a guest base other than 0
+ *   ENGINES  names with commas between them; name+base: with a guest base other than 0; name+v1 … name+v4: as with --host-cpu
  *   CASES instruction words a row, each executed LOOPS times; all of it CHUNKS times, with seeds SEED, SEED + 1, ….
  * usage: isa-vectors QEMU OUT ENGINES each TOTAL SEED
  *   at least TOTAL instructions of each extension.
@@ -19,7 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define ENGINES_MAX 8
+#define ENGINES_MAX 12
 
 static void
 die(const char *what)
@@ -109,7 +109,8 @@ check_engine(const struct run *run, unsigned e, const struct vec *v, const uint8
     }
     struct vec_exec x;
     bool good = true;
-    vec_exec_init(&x, v, (enum engine_kind)kind, plus != NULL ? run->base : 0);
+    const bool level = plus != NULL && plus[1] == 'v';
+    vec_exec_init(&x, v, (enum engine_kind)kind, plus != NULL && !level ? run->base : 0, level ? (unsigned)plus[2] - '0' : 0);
     for (size_t r = 0; r < v->row_count; r++) {
         const char *why = vec_exec_row(&x, &v->rows[r], engine_run, 0);
         const bool differs = vec_differ(v, &v->rows[r], vec_exec_results(&x), want, line, sizeof line);
