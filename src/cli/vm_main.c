@@ -6,6 +6,7 @@
  */
 #include "cli/cli.h"
 #include "cli/cpu_model.h"
+#include "cli/vm_drive.h"
 
 #include "base/check.h"
 #include "device/virtio_devices.h"
@@ -36,7 +37,7 @@ struct boot_options {
     struct machine_config cfg;
     const char *shown; /* the option being taken, for messages */
     const char *dump_dtb, *serial;
-    bool dump_map, help;
+    bool dump_map, help, firmware_in_flash;
 };
 
 /* 126 or 127, for a file that open() refused. */
@@ -112,30 +113,6 @@ parse_cpu(struct boot_options *o, const char *text)
     if (n > 0 && cpu_model_parse(rest, &o->cfg.exts, &e) != 0) {
         return cli_error(CMD_boot, "%s: %s", o->shown, e.text);
     }
-    return 0;
-}
-
-static int
-parse_disk(struct boot_options *o, char *text)
-{
-    struct machine_disk d = {.name = text};
-    for (char *comma; (comma = strrchr(text, ',')) != NULL; *comma = 0) {
-        if (strcmp(comma, ",ro") == 0) {
-            d.read_only = true;
-        } else if (strcmp(comma, ",packed") == 0) {
-            d.packed = true;
-        } else {
-            break; /* part of the name */
-        }
-    }
-    if (o->cfg.n_disks == MACHINE_DISKS_MAX) {
-        return cli_error(CMD_boot, "%s: at most %d disks", o->shown, MACHINE_DISKS_MAX);
-    }
-    d.fd = open(text, (d.read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
-    if (d.fd < 0) {
-        return file_error(o->shown, text, errno);
-    }
-    o->cfg.disks[o->cfg.n_disks++] = d;
     return 0;
 }
 
@@ -339,6 +316,10 @@ take(struct boot_options *o, enum opt_id id, const char *value)
     case OPT_boot_initrd:
         return take_image(o, value, &o->cfg.initrd);
     case OPT_boot_firmware:
+        o->firmware_in_flash = strcmp(value, "none") == 0;
+        if (o->firmware_in_flash) {
+            return 0;
+        }
         return take_image(o, value, &o->cfg.firmware);
     case OPT_boot_append:
         o->cfg.append = value;
@@ -352,7 +333,9 @@ take(struct boot_options *o, enum opt_id id, const char *value)
     case OPT_boot_cpu:
         return parse_cpu(o, value);
     case OPT_boot_disk:
-        return parse_disk(o, (char *)(uintptr_t)value);
+        return vm_disk_parse(&o->cfg, o->shown, (char *)(uintptr_t)value);
+    case OPT_boot_drive:
+        return vm_drive_parse(&o->cfg, o->shown, (char *)(uintptr_t)value);
     case OPT_boot_net:
         return parse_net(o, value);
     case OPT_boot_share:
@@ -514,7 +497,11 @@ main(int argc, char **argv)
     if (r != 0) {
         return r;
     }
-    if (o.cfg.kernel.path == NULL && o.cfg.firmware.path == NULL) {
+    if (o.cfg.kernel.path == NULL && o.cfg.flash[0].there) {
+        (o.firmware_in_flash ? &o.cfg.firmware : &o.cfg.kernel)->at = MACHINE_FLASH_BASE;
+    } else if (o.firmware_in_flash) {
+        return cli_error(CMD_boot, "--firmware none: then it is in flash, as --drive if=pflash has it");
+    } else if (o.cfg.kernel.path == NULL && o.cfg.firmware.path == NULL) {
         o.cfg.kernel = boot_embedded;
         if (o.cfg.append == NULL && !o.cfg.console_escape) {
             o.cfg.append = "quick"; /* nobody is there to be prompted */

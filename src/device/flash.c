@@ -55,6 +55,7 @@ struct flash {
     struct device dev;
     struct physmap *pm; /* ref */
     uint8_t *mem;       /* own: FLASH_BYTES */
+    bool read_only;
 
     /* under dev.lock */
     struct flash_state s;
@@ -118,12 +119,27 @@ flash_read(void *dev, uint64_t off, unsigned size)
     return v;
 }
 
-static void
+/* What the status has to say of it besides. */
+static uint8_t
 program(struct flash *f, uint64_t off, const uint8_t *bytes, size_t n)
 {
+    if (f->read_only) {
+        return PROGRAM_FAILED;
+    }
     for (size_t i = 0; i < n; i++) {
         f->mem[off + i] &= bytes[i];
     }
+    return 0;
+}
+
+static uint8_t
+erase(struct flash *f, uint64_t off)
+{
+    if (f->read_only) {
+        return ERASE_FAILED;
+    }
+    memset(f->mem + (off & ~(BLOCK_BYTES - 1)), 0xff, BLOCK_BYTES);
+    return 0;
 }
 
 /* A word of data for the buffer; the first decides where it begins. */
@@ -153,11 +169,11 @@ second_locked(struct flash *f, uint64_t off, unsigned size, uint64_t v)
     uint8_t status = READY;
     switch (s->command) {
     case C_PROGRAM:
-        program(f, off, (const uint8_t *)&v, size);
+        status |= program(f, off, (const uint8_t *)&v, size);
         break;
     case C_ERASE:
         if (code == C_CONFIRM) {
-            memset(f->mem + (off & ~(BLOCK_BYTES - 1)), 0xff, BLOCK_BYTES);
+            status |= erase(f, off);
         } else {
             status |= ERASE_FAILED | PROGRAM_FAILED; /* the sequence was wrong */
         }
@@ -178,7 +194,7 @@ second_locked(struct flash *f, uint64_t off, unsigned size, uint64_t v)
             return;
         }
         if (code == C_CONFIRM && !s->buffer_bad) {
-            program(f, s->buffer_at, s->buffer, BUFFER_BYTES);
+            status |= program(f, s->buffer_at, s->buffer, BUFFER_BYTES);
         } else {
             status |= PROGRAM_FAILED;
         }
@@ -261,7 +277,7 @@ static const struct io_ops ops_ = {flash_read, flash_write, 1 | 2 | 4 | 8};
 
 /* The file's bytes at the beginning of the bank. */
 static int
-map_file(struct flash *f, int fd, bool read_only, struct err *e)
+map_file(struct flash *f, int fd, enum flash_mode mode, struct err *e)
 {
     struct stat st;
     if (fstat(fd, &st) != 0) {
@@ -270,14 +286,15 @@ map_file(struct flash *f, int fd, bool read_only, struct err *e)
     if (!S_ISREG(st.st_mode) || st.st_size == 0 || (uint64_t)st.st_size > FLASH_BYTES) {
         return err_set(e, 0, "flash: a file of 1 byte to 32 MiB");
     }
-    if (mmap(f->mem, (size_t)st.st_size, PROT_READ | PROT_WRITE, (read_only ? MAP_PRIVATE : MAP_SHARED) | MAP_FIXED, fd, 0) == MAP_FAILED) {
+    const int share = mode == FLASH_KEPT ? MAP_SHARED : MAP_PRIVATE;
+    if (mmap(f->mem, (size_t)st.st_size, PROT_READ | PROT_WRITE, share | MAP_FIXED, fd, 0) == MAP_FAILED) {
         return err_set(e, -errno, "flash");
     }
     return 0;
 }
 
 struct device *
-flash_new(struct physmap *pm, uint64_t base, int fd, bool read_only, struct err *e)
+flash_new(struct physmap *pm, uint64_t base, int fd, enum flash_mode mode, struct err *e)
 {
     struct flash *f = calloc(1, sizeof *f);
     void *mem = mmap(NULL, FLASH_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -288,7 +305,8 @@ flash_new(struct physmap *pm, uint64_t base, int fd, bool read_only, struct err 
     }
     f->mem = mem;
     f->pm = pm;
-    if ((fd >= 0 && map_file(f, fd, read_only, e) < 0) || physmap_add_rom(pm, "flash", base, FLASH_BYTES, mem, &ops_, f, e) < 0) {
+    f->read_only = mode == FLASH_READ_ONLY;
+    if ((fd >= 0 && map_file(f, fd, mode, e) < 0) || physmap_add_rom(pm, "flash", base, FLASH_BYTES, mem, &ops_, f, e) < 0) {
         munmap(mem, FLASH_BYTES);
         free(f);
         return NULL;

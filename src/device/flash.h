@@ -8,14 +8,15 @@
 #include "device/device.h"
 #include "memory/physmap.h"
 
-#include <stdbool.h>
-
 #define FLASH_BYTES (UINT64_C(32) << 20) /* of a bank */
 
-/*
- * fd: the file that it holds, at most FLASH_BYTES, kept in step with what is programmed; -1: none, then it is empty. read_only: the file
- * is left alone. The descriptor stays the caller's.
- */
-struct device *flash_new(struct physmap *pm, uint64_t base, int fd, bool read_only, struct err *e);
+enum flash_mode {
+    FLASH_KEPT,      /* what is programmed is in the file */
+    FLASH_READ_ONLY, /* programming and erasing fail */
+    FLASH_SNAPSHOT,  /* they work until power-off; the file is left alone */
+};
+
+/* fd: the file that it holds, at most FLASH_BYTES; -1: none, then it begins empty. The descriptor stays the caller's. */
+struct device *flash_new(struct physmap *pm, uint64_t base, int fd, enum flash_mode mode, struct err *e);
 
 #endif

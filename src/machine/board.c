@@ -28,7 +28,6 @@ enum { SOURCE_VIRTIO = 1, SOURCE_UART = 10, SOURCE_RTC = 11, VIRTIO_SLOTS = 8 };
 #define VIRTIO_BASE   UINT64_C(0x10001000)
 #define VIRTIO_STEP   UINT64_C(0x1000)
 #define FW_CFG_BASE   UINT64_C(0x10100000)
-#define FLASH_BASE    UINT64_C(0x20000000) /* two banks */
 
 static void
 finish(void *arg, enum finish how, unsigned code)
@@ -140,7 +139,8 @@ board_make(struct machine *m, struct err *e)
         return -ENOMEM;
     }
     for (unsigned i = 0; i < 2; i++) {
-        if (!put(m, flash_new(pm, FLASH_BASE + i * FLASH_BYTES, -1, false, e))) {
+        const struct machine_flash *flash = &m->cfg.flash[i];
+        if (!put(m, flash_new(pm, MACHINE_FLASH_BASE + i * FLASH_BYTES, flash->there ? flash->fd : -1, flash->mode, e))) {
             return -ENOMEM;
         }
     }

@@ -286,6 +286,10 @@ static int
 load(struct physmap *pm, struct boot *b, const struct boot_image *image, const char *what, uint64_t base, struct placed *at,
      struct err *e)
 {
+    if (image->at != 0) {
+        *at = (struct placed){ .entry = image->at };
+        return 0;
+    }
     struct source s;
     int r = source_open(image, what, &s, e);
     if (r == 0) {
@@ -327,7 +331,7 @@ load_initrd(struct physmap *pm, struct boot *b, const struct boot_image *image, 
 static bool
 is_there(const struct boot_image *image)
 {
-    return image != NULL && (image->path != NULL || image->mem != NULL);
+    return image != NULL && (image->path != NULL || image->mem != NULL || image->at != 0);
 }
 
 int
@@ -351,7 +355,7 @@ boot_load(struct physmap *pm, const struct boot_image *firmware, const struct bo
         *(b->machine_mode ? &b->next : &b->entry) = k.entry;
     }
     if (r == 0 && is_there(initrd)) {
-        r = load_initrd(pm, b, initrd, k.entry != 0 ? k.entry : base, k.end != 0 ? k.end : base, e);
+        r = load_initrd(pm, b, initrd, k.end != 0 ? k.entry : base, k.end != 0 ? k.end : base, e);
     }
     return r;
 }

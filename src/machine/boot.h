@@ -25,11 +25,12 @@
 #define BOOT_ROM_BASE UINT64_C(0x1000)
 #define BOOT_ROM_BYTES 128
 
-/* An image: a file, or bytes that are there (`mem` not NULL). Neither: there is none. */
+/* An image: a file, bytes that are there (`mem` not NULL), or code that the machine has at an address (`at`: flash). Else there is none. */
 struct boot_image {
     const char *path;   /* ref */
     const uint8_t *mem; /* ref */
     size_t n_mem;
+    uint64_t at;
 };
 
 /* The embedded guest: a kernel for S-mode. */

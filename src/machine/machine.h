@@ -11,6 +11,7 @@
 #define DOPPEL_MACHINE_H
 
 #include "base/err.h"
+#include "device/flash.h"
 #include "device/net_user.h"
 #include "engine/engine.h"
 #include "isa/isa.h"
@@ -25,6 +26,7 @@
 #define MACHINE_SHARES_MAX   6
 #define MACHINE_PORTS_MAX    4
 #define MACHINE_FORWARDS_MAX 32
+#define MACHINE_FLASH_BASE   UINT64_C(0x20000000) /* two banks, one after the other */
 
 struct machine_disk {
     int fd;           /* own: taken by machine_new() */
@@ -47,6 +49,12 @@ struct machine_port_config {
     const char *name; /* ref: the guest's /dev/virtio-ports/NAME; NULL: a console */
 };
 
+struct machine_flash {
+    bool there;
+    int fd; /* ref: until machine_new() returns */
+    enum flash_mode mode;
+};
+
 struct machine_config {
     unsigned n_harts;
     uint64_t ram_bytes;
@@ -63,6 +71,7 @@ struct machine_config {
     unsigned n_shares;
     struct machine_port_config ports[MACHINE_PORTS_MAX];
     unsigned n_ports;
+    struct machine_flash flash[2];
     bool net;
     struct net_forward forwards[MACHINE_FORWARDS_MAX];
     unsigned n_forwards;

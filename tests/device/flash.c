@@ -28,7 +28,7 @@ setup(void **state)
     fake_init(&x.f);
     x.fd = memfd_create("flash", 0);
     CHECK(x.fd >= 0 && ftruncate(x.fd, 4 * BLOCK) == 0);
-    x.d = flash_new(&x.f.pm, BASE, x.fd, false, &x.f.e);
+    x.d = flash_new(&x.f.pm, BASE, x.fd, FLASH_KEPT, &x.f.e);
     x.fw = fw_cfg_new(&x.f.pm, FW, &x.f.e);
     CHECK(x.d != NULL && x.fw != NULL);
     *state = &x;
