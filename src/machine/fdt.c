@@ -10,6 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+/*
+ * Free space at the end. Boot loaders add to the tree where it lies: U-Boot 2025.01 writes /chosen into it, over whatever follows if there
+ * is no room. OpenSBI, which usually hands it over, leaves some.
+ */
+#define ROOM_BYTES 16384
+
 /* A tree that is being written: after the first error nothing more happens. */
 struct out {
     void *fdt;
@@ -278,5 +284,10 @@ machine_fdt(const struct machine_tree *m, void *buf, size_t size, struct err *e)
     }
     end(&o);
     TRY(&o, fdt_finish(buf));
+    if (o.error == 0) {
+        const size_t n = fdt_totalsize(buf);
+        TRY(&o, fdt_open_into(buf, buf, (int)(n + ROOM_BYTES < size ? n + ROOM_BYTES : size)));
+        memset((uint8_t *)buf + n, 0, fdt_totalsize(buf) - n);
+    }
     return o.error == 0 ? (int)fdt_totalsize(buf) : err_set(e, 0, "device tree: %s", fdt_strerror(o.error));
 }

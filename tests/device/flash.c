@@ -183,12 +183,34 @@ fw_cfg_by_dma(void **state)
     fake_write(&x->f, FW + 16, 8, UINT64_MAX); /* the command itself is nowhere */
 }
 
+static void
+read_only(void **state)
+{
+    struct fixture *x = *state;
+    x->d->type->free(x->d);
+    physmap_fini(&x->f.pm);
+    fake_init(&x->f);
+    x->d = flash_new(&x->f.pm, BASE, x->fd, FLASH_READ_ONLY, &x->f.e);
+    x->fw = fw_cfg_new(&x->f.pm, FW, &x->f.e);
+    assert_non_null(x->d);
+    set(x, 0, 0x00200020);
+    set(x, 0, 0x00d000d0);
+    assert_int_equal(get(x, 0) & 0xff, 0xa0); /* erasing failed */
+    set(x, 0, 0x00500050);
+    set(x, 0, 0x00400040);
+    set(x, 0, 0x12345678);
+    assert_int_equal(get(x, 0) & 0xff, 0x90); /* programming, too */
+    set(x, 0, 0x00ff00ff);
+    assert_int_equal(get(x, 0), 0);
+}
+
 int
 main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         CASE(erase_program_read), CASE(buffered_words), CASE(query_and_identity), CASE(fw_cfg_by_registers), CASE(fw_cfg_by_dma),
+        CASE(read_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
