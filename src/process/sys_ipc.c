@@ -1,5 +1,5 @@
 /*
- * sys_ipc.c - System V shared memory, semaphores and message queues
+ * sys_ipc.c - System V shared memory, semaphores and message queues; what POSIX queues need besides the pass-through
  *
  * The structures are asm-generic's on both sides but for one: x86-64's semid64_ds has a spare word behind each time.
  *
@@ -13,6 +13,7 @@
 #include "process/map.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <sys/sem.h>
 
 struct guest_semid {
@@ -163,4 +164,22 @@ sys_msgrcv(struct task *t, const uint64_t a[6])
         return -EINVAL;
     }
     return msgbuf_ok(a[1], a[2]) ? host_syscall_restartable(t, SYS_msgrcv, a[0], g2h(a[1]), a[2], a[3], a[4]) : -EFAULT;
+}
+
+/* With SIGEV_THREAD, libc's way, the value is the address of a cookie that the kernel copies; else it is the program's. */
+int64_t
+sys_mq_notify(struct task *t, const uint64_t a[6])
+{
+    (void)t;
+    struct sigevent ev;
+    if (a[1] == 0) {
+        return host_syscall(SYS_mq_notify, a[0], NULL);
+    }
+    if (guest_read(&ev, a[1], sizeof ev) != 0) {
+        return -EFAULT;
+    }
+    if (ev.sigev_notify == SIGEV_THREAD) {
+        ev.sigev_value.sival_ptr = g2h((uint64_t)ev.sigev_value.sival_ptr);
+    }
+    return host_syscall(SYS_mq_notify, a[0], &ev);
 }

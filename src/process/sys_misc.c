@@ -12,6 +12,7 @@
 #include "base/nondet.h"
 
 #include <errno.h>
+#include <linux/reboot.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/personality.h>
@@ -66,6 +67,32 @@ sys_rseq(struct task *t, const uint64_t a[6])
 {
     (void)t, (void)a;
     return -ENOSYS;
+}
+
+/* The kernel asks for this when it goes on with a call that a signal stopped, which the host does for us; a program that asks itself gets EINTR. */
+int64_t
+sys_restart_syscall(struct task *t, const uint64_t a[6])
+{
+    (void)t, (void)a;
+    return -EINTR;
+}
+
+/* Nobody turns the host off from in here; who plays root has the numbers checked as root has. */
+int64_t
+sys_reboot(struct task *t, const uint64_t a[6])
+{
+    static const uint32_t magic2[] = {LINUX_REBOOT_MAGIC2, LINUX_REBOOT_MAGIC2A, LINUX_REBOOT_MAGIC2B, LINUX_REBOOT_MAGIC2C};
+    if (!vfs_may_admin(t)) {
+        return -EPERM;
+    }
+    if ((uint32_t)a[0] == LINUX_REBOOT_MAGIC1) {
+        for (int i = 0; i < 4; i++) {
+            if ((uint32_t)a[1] == magic2[i]) {
+                return -EPERM;
+            }
+        }
+    }
+    return -EINVAL;
 }
 
 /* ---- limits ---- */

@@ -22,6 +22,8 @@ terminal(void)
     int s = ioctl(m, TIOCGPTPEER, O_RDWR | O_NOCTTY);
     CHECK(s >= 0 && isatty(s) && isatty(m));
     struct winsize w = {.ws_row = 25, .ws_col = 80}, w2 = {0};
+    struct termios locked = {.c_iflag = ~0u};
+    CHECK(ioctl(s, TIOCGLCKTRMIOS, &locked) == 0 && locked.c_iflag == 0);
     CHECK(ioctl(m, TIOCSWINSZ, &w) == 0 && ioctl(s, TIOCGWINSZ, &w2) == 0 && w2.ws_row == 25 && w2.ws_col == 80);
     struct termios t, t2;
     CHECK(tcgetattr(s, &t) == 0 && (t.c_lflag & ICANON) && (t.c_cflag & CSIZE) == CS8 && t.c_cc[VINTR] == 3);
