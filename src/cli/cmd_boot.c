@@ -1,5 +1,5 @@
 /*
- * cmd_boot.c - doppel boot [OPTION]…: hand over to doppel-vm
+ * cmd_boot.c - doppel boot, doppel ps, doppel ctl: hand over to doppel-vm
  *
  * Machines need libraries that programs do not, and which would cost each start of doppel milliseconds: they are linked by a program of
  * its own, in the same folder (as built) or in ../libexec (as installed). It parses the same options, in vm_main.c.
@@ -14,24 +14,45 @@
 #include <string.h>
 #include <unistd.h>
 
-int
-cmd_boot(int argc, char **argv)
+/* argv[0] is the command's name: by it doppel-vm knows what to do. */
+static int
+hand_over(enum cmd_id cmd, char **argv)
 {
-    (void)argc;
     static const char *const places[] = {"doppel-vm", "../libexec/doppel-vm"};
     char path[PATH_MAX], self[PATH_MAX - 32];
     const ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     char *slash = n > 0 ? memrchr(self, '/', (size_t)n) : NULL;
     if (slash == NULL) {
-        return cli_error(CMD_boot, "/proc/self/exe: %s", n < 0 ? strerror(errno) : "too long");
+        return cli_error(cmd, "/proc/self/exe: %s", n < 0 ? strerror(errno) : "too long");
     }
     *slash = 0;
     for (unsigned i = 0; i < ARRAY_LEN(places); i++) {
         snprintf(path, sizeof path, "%s/%s", self, places[i]);
         execv(path, argv);
         if (errno != ENOENT) {
-            return cli_error(CMD_boot, "%s: %s", path, strerror(errno));
+            return cli_error(cmd, "%s: %s", path, strerror(errno));
         }
     }
-    return cli_error(CMD_boot, "no doppel-vm beside %s, nor in libexec: is doppel installed as a whole?", self);
+    return cli_error(cmd, "no doppel-vm beside %s, nor in libexec: is doppel installed as a whole?", self);
+}
+
+int
+cmd_boot(int argc, char **argv)
+{
+    (void)argc;
+    return hand_over(CMD_boot, argv);
+}
+
+int
+cmd_ps(int argc, char **argv)
+{
+    (void)argc;
+    return hand_over(CMD_ps, argv);
+}
+
+int
+cmd_ctl(int argc, char **argv)
+{
+    (void)argc;
+    return hand_over(CMD_ctl, argv);
 }

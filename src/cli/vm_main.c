@@ -6,6 +6,8 @@
  */
 #include "cli/cli.h"
 #include "cli/cpu_model.h"
+#include "cli/vm_control.h"
+#include "cli/vm_ctl.h"
 #include "cli/vm_drive.h"
 
 #include "base/check.h"
@@ -20,6 +22,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,6 +40,10 @@ struct boot_options {
     struct machine_config cfg;
     const char *shown; /* the option being taken, for messages */
     const char *dump_dtb, *serial;
+    char name[CONTROL_NAME_MAX + 1]; /* "": none was given */
+    char *qmp; /* own: a path for one more control socket; or NULL */
+    bool qmp_waits;
+    struct keeper keeper;
     bool dump_map, help, firmware_in_flash;
 };
 
@@ -264,6 +271,38 @@ parse_net(struct boot_options *o, const char *text)
     return 0;
 }
 
+/* PATH, or as QEMU has it: unix:PATH,server=on,wait=off */
+static int
+parse_qmp(struct boot_options *o, const char *text)
+{
+    char *p = strdup(text);
+    CHECK(p != NULL);
+    o->qmp = p;
+    if (strncmp(p, "unix:", 5) != 0) {
+        return strncmp(p, "tcp:", 4) == 0 ? cli_error(CMD_boot, "%s: unix:PATH only: %s", o->shown, text) : 0;
+    }
+    memmove(p, p + 5, strlen(p + 5) + 1);
+    bool server = false, waits = true;
+    char *rest = p + strcspn(p, ",");
+    while (*rest == ',') {
+        *rest++ = 0;
+        const size_t n = strcspn(rest, ",");
+        const bool on = (n == 6 && memcmp(rest, "server", n) == 0) || (n == 9 && memcmp(rest, "server=on", n) == 0);
+        const bool no_wait = (n == 8 && memcmp(rest, "wait=off", n) == 0) || (n == 6 && memcmp(rest, "nowait", n) == 0);
+        if (!on && !no_wait && !(n == 7 && memcmp(rest, "wait=on", n) == 0)) {
+            return cli_error(CMD_boot, "%s: server=on, wait=on and wait=off are known: %s", o->shown, text);
+        }
+        server |= on;
+        waits &= !no_wait;
+        rest += n;
+    }
+    if (!server || *p == 0) {
+        return cli_error(CMD_boot, "%s: doppel is the server: unix:PATH,server=on[,wait=off]: %s", o->shown, text);
+    }
+    o->qmp_waits = waits;
+    return 0;
+}
+
 static int
 parse_engine(struct boot_options *o, const char *text)
 {
@@ -346,8 +385,14 @@ take(struct boot_options *o, enum opt_id id, const char *value)
         o->serial = value;
         return 0;
     case OPT_boot_name:
+        if (!control_name_ok(value)) {
+            return cli_error(CMD_boot, "%s: letters, digits and -_.+:@, %d at most: %s", o->shown, CONTROL_NAME_MAX, value);
+        }
+        strcpy(o->name, value);
         prctl(PR_SET_NAME, value);
         return 0;
+    case OPT_boot_qmp:
+        return parse_qmp(o, value);
     case OPT_boot_engine:
         return parse_engine(o, value);
     case OPT_boot_dump_dtb:
@@ -402,6 +447,41 @@ open_serial(struct boot_options *o)
     return o->cfg.console_out < 0 ? file_error("--serial", path, errno) : 0;
 }
 
+/* The machine's control sockets. One that was not asked for may be missing. */
+static int
+open_control(struct boot_options *o)
+{
+    struct err e = {""};
+    struct machine_config *cfg = &o->cfg;
+    const bool asked = o->name[0] != 0;
+    if (!asked) {
+        snprintf(o->name, sizeof o->name, "vm-%d", getpid());
+    }
+    cfg->name = o->name;
+    const int folder = control_folder(true, &e);
+    const int fd = folder >= 0 ? control_listen(folder, o->name, &e) : folder;
+    if (fd >= 0) {
+        cfg->control[cfg->n_control++] = fd;
+    } else if (asked) {
+        return cli_error(CMD_boot, "--name %s: %s", o->name, e.text);
+    }
+    if (o->qmp != NULL) {
+        const int at = control_listen_at(o->qmp, &e);
+        if (at < 0) {
+            return cli_error(CMD_boot, "--qmp: %s", e.text);
+        }
+        cfg->control[cfg->n_control++] = at;
+    }
+    o->keeper = control_keep(folder, o->name, o->qmp, cfg->console_escape ? cfg->console_in : -1);
+    if (folder >= 0) {
+        close(folder);
+    }
+    struct pollfd p = {.fd = o->qmp_waits ? cfg->control[cfg->n_control - 1] : -1, .events = POLLIN};
+    while (p.fd >= 0 && poll(&p, 1, -1) < 0 && errno == EINTR) {
+    }
+    return 0;
+}
+
 /* ---- what to do ---- */
 
 static int
@@ -449,13 +529,14 @@ guard_terminal(void)
 }
 
 static int
-run(struct machine *m)
+run(struct machine *m, struct keeper *keeper)
 {
     struct err e = {""};
     struct machine_end end = {0};
     guard_terminal();
     signal(SIGPIPE, SIG_IGN);
     const int r = machine_run(m, &end, &e);
+    control_release(keeper);
     if (r < 0) {
         return cli_error(CMD_boot, "%s", e.text);
     }
@@ -484,6 +565,12 @@ main(int argc, char **argv)
         .cfg = {.n_harts = 1, .ram_bytes = UINT64_C(1) << 30, .engine = ENGINE_THREADED, .net = true},
     };
     struct err e = {""};
+    if (argc > 0 && strcmp(argv[0], "ps") == 0) {
+        return vm_ps(argc, argv);
+    }
+    if (argc > 0 && strcmp(argv[0], "ctl") == 0) {
+        return vm_ctl(argc, argv);
+    }
     CHECK(cpu_model_parse("max", &o.cfg.exts, &e) == 0);
     int r = parse(&o, argc, argv);
     if (r != 0) {
@@ -508,14 +595,19 @@ main(int argc, char **argv)
         }
     }
     allow_descriptors();
+    const bool dumps = o.dump_dtb != NULL || o.dump_map;
+    r = dumps ? 0 : open_control(&o);
+    if (r != 0) {
+        return r;
+    }
     struct machine *m = machine_new(&o.cfg, &e);
     if (m == NULL) {
         return cli_error(CMD_boot, "%s", e.text);
     }
     r = o.dump_dtb != NULL ? dump_dtb(m, o.dump_dtb) : 0;
     r = r == 0 && o.dump_map ? dump_map(m) : r;
-    if (r == 0 && o.dump_dtb == NULL && !o.dump_map) {
-        r = run(m);
+    if (r == 0 && !dumps) {
+        r = run(m, &o.keeper);
     }
     machine_free(m);
     return r;

@@ -32,7 +32,7 @@ enum { SOURCE_VIRTIO = 1, SOURCE_UART = 10, SOURCE_RTC = 11, VIRTIO_SLOTS = 8 };
 static void
 finish(void *arg, enum finish how, unsigned code)
 {
-    machine_ask_end(arg, how == FINISH_REBOOT ? MACHINE_REBOOT : MACHINE_OFF, code, 0);
+    machine_ask_end(arg, how == FINISH_REBOOT ? MACHINE_REBOOT : MACHINE_OFF, MACHINE_BY_GUEST, code, 0);
 }
 
 /* False: it could not be made. */

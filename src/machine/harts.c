@@ -183,6 +183,7 @@ run(void *arg)
     char name[16];
     snprintf(name, sizeof name, "hart %u", h->number);
     prctl(PR_SET_NAME, name);
+    atomic_store(&h->tid, gettid());
     bool on = !h->m->sys.see || h->m->sbi.harts[h->number].hsm == SBI_STARTED || park(h, false);
     while (on && !ends(h)) {
         switch (pause_stand(h, true) ? step(h) : system_run(h->cpu, INT64_MAX)) {

@@ -65,7 +65,7 @@ wake(void *arg, unsigned hart)
 static void
 reset(void *arg, enum sbi_reset_type type, bool failure)
 {
-    machine_ask_end(arg, type == SBI_SHUTDOWN ? MACHINE_OFF : MACHINE_REBOOT, failure, 0);
+    machine_ask_end(arg, type == SBI_SHUTDOWN ? MACHINE_OFF : MACHINE_REBOOT, MACHINE_BY_GUEST, failure, 0);
 }
 
 static long

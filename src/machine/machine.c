@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "base/nondet.h"
 #include "machine/fdt.h"
+#include "machine/qmp.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -25,11 +26,12 @@
 static const int signals_[] = {SIGINT, SIGTERM, SIGHUP, SIGWINCH};
 
 void
-machine_ask_end(struct machine *m, enum machine_ending how, unsigned code, int signal)
+machine_ask_end(struct machine *m, enum machine_ending how, enum machine_by by, unsigned code, int signal)
 {
     int expected = MACHINE_GOES_ON;
     if (atomic_compare_exchange_strong(&m->ending, &expected, how)) {
         m->end = (struct machine_end){code, signal};
+        m->ended_by = by;
         loop_stop(m->loop);
     }
 }
@@ -37,7 +39,7 @@ machine_ask_end(struct machine *m, enum machine_ending how, unsigned code, int s
 static void
 console_command(void *arg, enum console_command c)
 {
-    machine_ask_end(arg, c == CONSOLE_QUIT ? MACHINE_OFF : MACHINE_REBOOT, 0, 0);
+    machine_ask_end(arg, c == CONSOLE_QUIT ? MACHINE_OFF : MACHINE_REBOOT, MACHINE_BY_CONSOLE, 0, 0);
 }
 
 /* Everything into RAM, anew. */
@@ -181,7 +183,7 @@ signalled(void *arg, uint32_t events)
     if (si.ssi_signo == SIGWINCH) {
         ports_resize(s->m);
     } else {
-        machine_ask_end(s->m, MACHINE_OFF, 0, (int)si.ssi_signo);
+        machine_ask_end(s->m, MACHINE_OFF, MACHINE_BY_SIGNAL, 0, (int)si.ssi_signo);
     }
 }
 
@@ -235,10 +237,27 @@ run_once(struct machine *m, struct err *e)
     return r;
 }
 
+/* Clients of the control sockets hear how it ended, in QEMU's words (QAPI, ShutdownCause). */
+static void
+tell_end(struct machine *m)
+{
+    static const char *const off[] = {
+        [MACHINE_BY_GUEST] = "guest-shutdown", [MACHINE_BY_CONSOLE] = "host-ui", [MACHINE_BY_CONTROL] = "host-qmp-quit",
+        [MACHINE_BY_SIGNAL] = "host-signal",
+    };
+    static const char *const reset[] = {
+        [MACHINE_BY_GUEST] = "guest-reset", [MACHINE_BY_CONSOLE] = "host-ui", [MACHINE_BY_CONTROL] = "host-qmp-system-reset",
+    };
+    const bool again = atomic_load(&m->ending) == MACHINE_REBOOT, guest = m->ended_by == MACHINE_BY_GUEST;
+    qmp_tell_end(m->qmp, again, guest, again ? reset[m->ended_by] : off[m->ended_by]);
+}
+
 int
 machine_run(struct machine *m, struct machine_end *end, struct err *e)
 {
     struct signals signals;
+    m->started_ns = nondet_mono_ns();
+    m->pid = getpid();
     int r = signals_take(&signals, m, e);
     if (r < 0) {
         return r;
@@ -259,8 +278,18 @@ machine_run(struct machine *m, struct machine_end *end, struct err *e)
     if (r < 0) {
         goto free_console;
     }
+    if (m->cfg.n_control > 0) {
+        m->qmp = qmp_new(m, m->cfg.control, m->cfg.n_control, e);
+        if (m->qmp == NULL) {
+            r = -ENOMEM;
+            goto stop_ports;
+        }
+    }
     for (;;) {
         r = run_once(m, e);
+        if (r == 0) {
+            tell_end(m);
+        }
         if (r < 0 || atomic_load(&m->ending) != MACHINE_REBOOT) {
             break;
         }
@@ -271,6 +300,10 @@ machine_run(struct machine *m, struct machine_end *end, struct err *e)
         }
     }
     *end = m->end;
+    qmp_free(m->qmp);
+    m->qmp = NULL;
+
+stop_ports:
     ports_stop(m);
 
 free_console:

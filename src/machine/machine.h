@@ -27,6 +27,7 @@
 #define MACHINE_PORTS_MAX    4
 #define MACHINE_FORWARDS_MAX 32
 #define MACHINE_FLASH_BASE   UINT64_C(0x20000000) /* two banks, one after the other */
+#define MACHINE_CONTROL_MAX  4
 
 struct machine_disk {
     int fd;           /* own: taken by machine_new() */
@@ -77,6 +78,9 @@ struct machine_config {
     unsigned n_forwards;
     int console_in, console_out;  /* ref */
     bool console_escape;          /* console_in is a terminal: raw, with Ctrl-A for us */
+    const char *name;             /* ref; or NULL */
+    int control[MACHINE_CONTROL_MAX]; /* ref: sockets that listen, for QMP */
+    unsigned n_control;
 };
 
 struct machine;
@@ -124,12 +128,13 @@ bool machine_is_paused(const struct machine *m);
  */
 int machine_step(struct machine *m, unsigned hart);
 
-/* Told when the machine begins to be held, and when it goes on: by any thread, with locks held, so it only notes that. For good. */
+/* Told when the machine begins to be held, and when it goes on: by any thread, with locks held, so it only notes that. */
 struct machine_watch {
     void (*changed)(void *arg, bool runs);
     void *arg;                  /* ref */
     struct machine_watch *next; /* the machine's */
 };
 void machine_watch(struct machine *m, struct machine_watch *w);
+void machine_unwatch(struct machine *m, struct machine_watch *w);
 
 #endif

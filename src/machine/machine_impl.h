@@ -28,6 +28,7 @@ struct machine_hart {
     struct mhart *cpu; /* own */
     unsigned number;
     pthread_t thread;
+    atomic_int tid;           /* the host's number for it */
     struct loop_timer timer;  /* its stimecmp has come */
     atomic_uint wakes;        /* a futex: changes when a hart that sleeps is to look again */
     /* under m->pause.lock */
@@ -59,6 +60,8 @@ struct machine_port {
     uint8_t held[512];             /* of the peer's, which the line has not taken yet */
     size_t n_held;
 };
+enum machine_ending { MACHINE_GOES_ON, MACHINE_OFF, MACHINE_REBOOT };
+enum machine_by { MACHINE_BY_GUEST, MACHINE_BY_CONSOLE, MACHINE_BY_CONTROL, MACHINE_BY_SIGNAL };
 
 struct machine {
     struct machine_config cfg;
@@ -68,6 +71,9 @@ struct machine {
     struct console *console;   /* own: while the machine runs */
     struct machine_port ports[MACHINE_PORTS_MAX];
     struct device *ports_device; /* own, by devices; NULL: no ports */
+    struct qmp *qmp;           /* own: while the machine runs; or NULL */
+    uint64_t started_ns;       /* machine_run(), by the monotonic clock */
+    pid_t pid;
     struct clint *clint;       /* own, by devices */
     struct plic *plic;         /* own, by devices */
     struct device *devices[MACHINE_DEVICES_MAX]; /* own, in the order of the bus */
@@ -88,15 +94,14 @@ struct machine {
     /* the first who asks for the end says how it ends */
     atomic_int ending;         /* enum machine_ending */
     struct machine_end end;    /* by who set `ending`, before loop_stop() */
+    enum machine_by ended_by;
 };
-
-enum machine_ending { MACHINE_GOES_ON, MACHINE_OFF, MACHINE_REBOOT };
 
 /* board.c: all devices of the machine, at their places. 0, or -errno with *e. */
 int board_make(struct machine *m, struct err *e);
 
 /* machine.c: the machine is to stop. Any thread; it returns, and a hart that called it goes on until it is stopped. */
-void machine_ask_end(struct machine *m, enum machine_ending how, unsigned code, int signal);
+void machine_ask_end(struct machine *m, enum machine_ending how, enum machine_by by, unsigned code, int signal);
 
 /* ports.c: the other ends of the console ports: what ports_init() makes is good for a device; they are open from start to stop. */
 void ports_init(struct machine *m);

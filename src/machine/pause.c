@@ -222,3 +222,16 @@ machine_watch(struct machine *m, struct machine_watch *w)
     m->pause.watches = w;
     pthread_mutex_unlock(&m->pause.lock);
 }
+
+void
+machine_unwatch(struct machine *m, struct machine_watch *w)
+{
+    pthread_mutex_lock(&m->pause.lock);
+    for (struct machine_watch **at = &m->pause.watches; *at != NULL; at = &(*at)->next) {
+        if (*at == w) {
+            *at = w->next;
+            break;
+        }
+    }
+    pthread_mutex_unlock(&m->pause.lock);
+}

@@ -156,10 +156,10 @@ physmap_readable(struct physmap *pm, gpa_t gpa, uint64_t bytes)
 }
 
 /* The region whose callbacks are to hear of an access, or NULL. */
-static const struct physmap_region *
+static struct physmap_region *
 device_at(struct physmap *pm, gpa_t gpa, unsigned size)
 {
-    const struct physmap_region *r = physmap_find(pm, gpa);
+    struct physmap_region *r = physmap_find(pm, gpa);
     return r != NULL && r->ops != NULL && (r->ops->sizes & size) != 0 && gpa % size == 0 ? r : NULL;
 }
 
@@ -172,10 +172,11 @@ physmap_io_read(struct physmap *pm, gpa_t gpa, unsigned size, uint64_t *v)
         memcpy(v, p, size);
         return true;
     }
-    const struct physmap_region *r = device_at(pm, gpa, size);
+    struct physmap_region *r = device_at(pm, gpa, size);
     if (r == NULL) {
         return false;
     }
+    atomic_fetch_add_explicit(&r->reads, 1, memory_order_relaxed);
     *v = r->ops->read(r->dev, gpa - r->base, size);
     if (size < 8) {
         *v &= (UINT64_C(1) << 8 * size) - 1;
@@ -191,10 +192,11 @@ physmap_io_write(struct physmap *pm, gpa_t gpa, unsigned size, uint64_t v)
         memcpy(p, &v, size);
         return true;
     }
-    const struct physmap_region *r = device_at(pm, gpa, size);
+    struct physmap_region *r = device_at(pm, gpa, size);
     if (r == NULL) {
         return false;
     }
+    atomic_fetch_add_explicit(&r->writes, 1, memory_order_relaxed);
     r->ops->write(r->dev, gpa - r->base, size, size < 8 ? v & ((UINT64_C(1) << 8 * size) - 1) : v);
     return true;
 }

@@ -52,6 +52,7 @@ struct physmap_region {
     const struct io_ops *ops; /* ref: NULL for ROM that ignores nobody's writes: they fault */
     void *dev;                /* ref: theirs */
     atomic_bool hidden;       /* ROM: reads are callbacks now */
+    atomic_uint_least64_t reads, writes; /* callbacks made */
 };
 
 struct physmap {

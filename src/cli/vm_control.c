@@ -1,0 +1,247 @@
+/*
+ * vm_control.c - see vm_control.h
+ *
+ * Sockets are named by /proc/self/fd/FOLDER/NAME.sock: an address holds 107 bytes, and folders may be deeper.
+ */
+#include "cli/vm_control.h"
+
+#include "base/check.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#define BACKLOG 8
+
+bool
+control_name_ok(const char *name)
+{
+    const size_t n = strlen(name);
+    for (size_t i = 0; i < n; i++) {
+        if (!isalnum((unsigned char)name[i]) && strchr("-_.+:@", name[i]) == NULL) {
+            return false;
+        }
+    }
+    return n > 0 && n <= CONTROL_NAME_MAX && name[0] != '.' && name[0] != '-';
+}
+
+static void
+folder_path(char *path, size_t size)
+{
+    const char *dir = getenv("XDG_RUNTIME_DIR");
+    struct stat st;
+    if (dir != NULL && dir[0] == '/') {
+        snprintf(path, size, "%s/doppel", dir);
+        return;
+    }
+    snprintf(path, size, "/run/user/%u", geteuid());
+    if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid()) {
+        snprintf(path, size, "/run/user/%u/doppel", geteuid());
+    } else {
+        snprintf(path, size, "/tmp/doppel-%u", geteuid());
+    }
+}
+
+int
+control_folder(bool make, struct err *e)
+{
+    char path[512];
+    folder_path(path, sizeof path);
+    if (make && mkdir(path, 0700) != 0 && errno != EEXIST) {
+        return err_set(e, -errno, "%s", path);
+    }
+    const int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) != 0) {
+        return errno == ENOENT && !make ? -ENOENT : err_set(e, -errno, "%s", path);
+    }
+    if (st.st_uid != geteuid() || (st.st_mode & 077) != 0) {
+        close(fd);
+        return err_set(e, -EPERM, "%s: it must be this user's, and nobody else's", path);
+    }
+    return fd;
+}
+
+static struct sockaddr_un
+address(int folder, const char *name)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    snprintf(a.sun_path, sizeof a.sun_path, "/proc/self/fd/%d/%s.sock", folder, name);
+    return a;
+}
+
+static int
+make_socket(void)
+{
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    return fd >= 0 ? fd : -errno;
+}
+
+static int
+connect_to(const struct sockaddr_un *a)
+{
+    const int fd = make_socket();
+    if (fd >= 0 && connect(fd, (const struct sockaddr *)a, sizeof *a) != 0) {
+        const int err = errno;
+        close(fd);
+        return -err;
+    }
+    return fd;
+}
+
+/* Bind and listen; over what nobody listens to, too. */
+static int
+listen_at(const struct sockaddr_un *a)
+{
+    const int fd = make_socket();
+    if (fd < 0) {
+        return fd;
+    }
+    const mode_t old = umask(0177);
+    int r = bind(fd, (const struct sockaddr *)a, sizeof *a);
+    if (r != 0 && errno == EADDRINUSE) {
+        const int other = connect_to(a);
+        if (other == -ECONNREFUSED) {
+            unlink(a->sun_path);
+            r = bind(fd, (const struct sockaddr *)a, sizeof *a);
+        } else {
+            if (other >= 0) {
+                close(other);
+            }
+            errno = EADDRINUSE;
+        }
+    }
+    umask(old);
+    if (r != 0 || listen(fd, BACKLOG) != 0 || fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
+        const int err = errno;
+        close(fd);
+        return -err;
+    }
+    return fd;
+}
+
+int
+control_listen(int folder, const char *name, struct err *e)
+{
+    const struct sockaddr_un a = address(folder, name);
+    flock(folder, LOCK_EX); /* who finds a socket dead must not remove one that has just been born */
+    const int r = listen_at(&a);
+    flock(folder, LOCK_UN);
+    return r == -EADDRINUSE ? (err_set(e, 0, "a machine of that name runs"), r) : r < 0 ? err_set(e, r, "control socket") : r;
+}
+
+int
+control_listen_at(const char *path, struct err *e)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof a.sun_path) {
+        return err_set(e, -ENAMETOOLONG, "%s", path);
+    }
+    strcpy(a.sun_path, path);
+    const int r = listen_at(&a);
+    return r < 0 ? err_set(e, r, "%s", path) : r;
+}
+
+int
+control_connect(int folder, const char *name)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    if (strchr(name, '/') == NULL) {
+        a = address(folder, name);
+    } else if (strlen(name) < sizeof a.sun_path) {
+        strcpy(a.sun_path, name);
+    } else {
+        return -ENAMETOOLONG;
+    }
+    return connect_to(&a);
+}
+
+void
+control_forget(int folder, const char *name)
+{
+    flock(folder, LOCK_EX);
+    const int fd = control_connect(folder, name);
+    if (fd == -ECONNREFUSED) {
+        char file[CONTROL_NAME_MAX + 8];
+        snprintf(file, sizeof file, "%s.sock", name);
+        unlinkat(folder, file, 0);
+    } else if (fd >= 0) {
+        close(fd);
+    }
+    flock(folder, LOCK_UN);
+}
+
+/* ---- the keeper ---- */
+
+static void
+keep(int end, int folder, const char *file, const char *path, int tty)
+{
+    struct stat socket_at = {0}, path_at = {0}, now;
+    struct termios cooked, t;
+    const bool has_tty = tty >= 0 && tcgetattr(tty, &cooked) == 0;
+    fstatat(folder, file, &socket_at, AT_SYMLINK_NOFOLLOW);
+    if (path != NULL) {
+        lstat(path, &path_at);
+    }
+    char byte;
+    while (read(end, &byte, 1) < 0 && errno == EINTR) {
+    }
+    if (has_tty && (cooked.c_lflag & ICANON) && tcgetattr(tty, &t) == 0 && (t.c_lflag & (ICANON | ECHO | ISIG)) == 0) {
+        tcsetattr(tty, TCSANOW, &cooked);
+    }
+    if (fstatat(folder, file, &now, AT_SYMLINK_NOFOLLOW) == 0 && now.st_ino == socket_at.st_ino) {
+        unlinkat(folder, file, 0);
+    }
+    if (path != NULL && lstat(path, &now) == 0 && now.st_ino == path_at.st_ino) {
+        unlink(path);
+    }
+}
+
+struct keeper
+control_keep(int folder, const char *name, const char *path, int tty)
+{
+    int ends[2];
+    char file[CONTROL_NAME_MAX + 8];
+    snprintf(file, sizeof file, "%s.sock", name);
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        return (struct keeper){-1, -1};
+    }
+    const pid_t pid = fork();
+    if (pid != 0) {
+        close(ends[0]);
+        return (struct keeper){ends[1], pid};
+    }
+    prctl(PR_SET_NAME, "doppel keeper");
+    sigset_t all;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    /* nothing stays open for it that somebody waits to see closed */
+    const int mine[] = {dup3(ends[0], 1000, O_CLOEXEC), dup3(folder, 1001, O_CLOEXEC), tty >= 0 ? dup3(tty, 1002, O_CLOEXEC) : -1};
+    close_range(0, 999, 0);
+    close_range(1003, ~0U, 0);
+    keep(mine[0], mine[1], file, path, mine[2]);
+    _exit(0);
+}
+
+void
+control_release(struct keeper *k)
+{
+    if (k->end >= 0) {
+        close(k->end);
+        k->end = -1;
+        while (k->pid > 0 && waitpid(k->pid, NULL, 0) < 0 && errno == EINTR) {
+        }
+    }
+}
