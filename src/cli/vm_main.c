@@ -57,8 +57,9 @@ file_error(const char *what, const char *path, int err)
 
 /* ---- options ---- */
 
+/* A number of bytes, with k, m or g behind it. */
 static int
-parse_memory(struct boot_options *o, const char *text)
+parse_bytes(const struct boot_options *o, const char *text, uint64_t *bytes)
 {
     char *end;
     errno = 0;
@@ -69,12 +70,20 @@ parse_memory(struct boot_options *o, const char *text)
     if (errno != 0 || end == text || *end != 0 || !isdigit((unsigned char)*text) || v << shift >> shift != v) {
         return cli_error(CMD_boot, "%s: not a number: %s", o->shown, text);
     }
-    v <<= shift;
-    if (v < MEMORY_MIN || v > PHYSMAP_RAM_MAX || v % PHYSMAP_PAGE != 0) {
+    *bytes = v << shift;
+    return 0;
+}
+
+static int
+parse_memory(struct boot_options *o, const char *text)
+{
+    uint64_t v = 0;
+    const int r = parse_bytes(o, text, &v);
+    if (r == 0 && (v < MEMORY_MIN || v > PHYSMAP_RAM_MAX || v % PHYSMAP_PAGE != 0)) {
         return cli_error(CMD_boot, "%s: from 4M to 64G, whole pages of 4K: %s", o->shown, text);
     }
     o->cfg.ram_bytes = v;
-    return 0;
+    return r;
 }
 
 static int
@@ -379,6 +388,9 @@ take(struct boot_options *o, enum opt_id id, const char *value)
         return parse_net(o, value);
     case OPT_boot_share:
         return parse_share(o, (char *)(uintptr_t)value);
+    case OPT_boot_balloon:
+        o->cfg.balloon = true;
+        return value != NULL ? parse_bytes(o, value, &o->cfg.balloon_bytes) : 0;
     case OPT_boot_console:
         return parse_console(o, (char *)(uintptr_t)value);
     case OPT_boot_serial:

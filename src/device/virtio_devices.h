@@ -41,6 +41,20 @@ struct device *virtio_console_new(const struct virtio_place *at, const struct vi
 void virtio_console_resize(struct device *d, unsigned port, unsigned cols, unsigned rows);
 void virtio_console_connect(struct device *d, unsigned port, bool connected);
 
+/*
+ * A balloon: the guest lends `bytes` of its memory if it can, and tells which pages it does not use. virtio_balloon_want: from now on so
+ * many; virtio_balloon_has: so many it has lent; virtio_balloon_stats: what it last said of itself, by VIRTIO_BALLOON_S_* (UINT64_MAX:
+ * nothing), and it is asked to say it again. Any thread.
+ */
+#define VIRTIO_BALLOON_STATS 16
+enum { VIRTIO_BALLOON_S_SWAP_IN, VIRTIO_BALLOON_S_SWAP_OUT, VIRTIO_BALLOON_S_MAJFLT, VIRTIO_BALLOON_S_MINFLT, VIRTIO_BALLOON_S_MEMFREE,
+       VIRTIO_BALLOON_S_MEMTOT, VIRTIO_BALLOON_S_AVAIL, VIRTIO_BALLOON_S_CACHES, VIRTIO_BALLOON_S_HTLB_PGALLOC,
+       VIRTIO_BALLOON_S_HTLB_PGFAIL };
+struct device *virtio_balloon_new(const struct virtio_place *at, uint64_t bytes, struct err *e);
+void virtio_balloon_want(struct device *d, uint64_t bytes);
+uint64_t virtio_balloon_has(struct device *d);
+void virtio_balloon_stats(struct device *d, uint64_t stats[VIRTIO_BALLOON_STATS]);
+
 /* Random bytes. */
 struct device *virtio_rng_new(const struct virtio_place *at, struct err *e);
 

@@ -75,7 +75,7 @@ put_virtio(struct machine *m, struct err *e)
 {
     const struct machine_config *cfg = &m->cfg;
     struct virtio_place at = {.pm = &m->pm, .slot = VIRTIO_SLOTS};
-    const unsigned n = cfg->n_disks + cfg->n_shares + cfg->net + (cfg->n_ports > 0) + 1;
+    const unsigned n = cfg->n_disks + cfg->n_shares + cfg->net + (cfg->n_ports > 0) + cfg->balloon + 1;
     if (n > VIRTIO_SLOTS) {
         err_set(e, 0, "%u disks, shared folders and other virtio devices: there are places for %d", n, VIRTIO_SLOTS);
         return false;
@@ -97,6 +97,12 @@ put_virtio(struct machine *m, struct err *e)
     }
     if (cfg->n_ports > 0 && !put_ports(m, next_slot(m, &at, false), e)) {
         return false;
+    }
+    if (cfg->balloon) {
+        m->balloon = virtio_balloon_new(next_slot(m, &at, false), cfg->balloon_bytes, e);
+        if (!put(m, m->balloon)) {
+            return false;
+        }
     }
     if (!put(m, virtio_rng_new(next_slot(m, &at, false), e))) {
         return false;

@@ -73,6 +73,8 @@ struct machine_config {
     struct machine_port_config ports[MACHINE_PORTS_MAX];
     unsigned n_ports;
     struct machine_flash flash[2];
+    bool balloon;
+    uint64_t balloon_bytes;       /* that the guest is to lend from the beginning */
     bool net;
     struct net_forward forwards[MACHINE_FORWARDS_MAX];
     unsigned n_forwards;

@@ -70,6 +70,7 @@ struct machine {
     struct chardev line;       /* of the UART */
     struct console *console;   /* own: while the machine runs */
     struct machine_port ports[MACHINE_PORTS_MAX];
+    struct device *balloon;      /* own, by devices; NULL: none */
     struct device *ports_device; /* own, by devices; NULL: no ports */
     struct qmp *qmp;           /* own: while the machine runs; or NULL */
     uint64_t started_ns;       /* machine_run(), by the monotonic clock */
