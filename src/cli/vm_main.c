@@ -221,6 +221,27 @@ parse_console(struct boot_options *o, char *text)
     return 0;
 }
 
+/* "PATH", "PATH,cid=N" */
+static int
+parse_vsock(struct boot_options *o, char *text)
+{
+    char *cid = strstr(text, ",cid="), *end = NULL;
+    o->cfg.vsock_cid = 3;
+    if (cid != NULL) {
+        *cid = 0;
+        o->cfg.vsock_cid = strtoul(cid + 5, &end, 10);
+        if (*end != 0 || !isdigit((unsigned char)cid[5]) || o->cfg.vsock_cid < 3 || o->cfg.vsock_cid >= UINT32_MAX) {
+            return cli_error(CMD_boot, "%s: a number from 3 on: %s", o->shown, cid + 5);
+        }
+    }
+    if (o->cfg.vsock_path != NULL) {
+        return cli_error(CMD_boot, "%s: one is enough", o->shown);
+    }
+    o->cfg.vsock_path = text;
+    o->cfg.vsock_listener = listen_at(o, text);
+    return o->cfg.vsock_listener < 0 ? -o->cfg.vsock_listener : 0;
+}
+
 /* "[ADDR]:PORT" */
 static bool
 parse_end(char *text, uint32_t *addr, uint16_t *port)
@@ -391,6 +412,8 @@ take(struct boot_options *o, enum opt_id id, const char *value)
     case OPT_boot_balloon:
         o->cfg.balloon = true;
         return value != NULL ? parse_bytes(o, value, &o->cfg.balloon_bytes) : 0;
+    case OPT_boot_vsock:
+        return parse_vsock(o, (char *)(uintptr_t)value);
     case OPT_boot_console:
         return parse_console(o, (char *)(uintptr_t)value);
     case OPT_boot_serial:

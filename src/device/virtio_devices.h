@@ -55,6 +55,12 @@ void virtio_balloon_want(struct device *d, uint64_t bytes);
 uint64_t virtio_balloon_has(struct device *d);
 void virtio_balloon_stats(struct device *d, uint64_t stats[VIRTIO_BALLOON_STATS]);
 
+/*
+ * Sockets between programs of the guest, which is number `cid`, and AF_UNIX ones here: see virtio_vsock.c. `listener`, own from then on
+ * (also if it fails), listens at `path`.
+ */
+struct device *virtio_vsock_new(const struct virtio_place *at, int listener, const char *path, uint64_t cid, struct err *e);
+
 /* Random bytes. */
 struct device *virtio_rng_new(const struct virtio_place *at, struct err *e);
 

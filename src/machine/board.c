@@ -75,7 +75,7 @@ put_virtio(struct machine *m, struct err *e)
 {
     const struct machine_config *cfg = &m->cfg;
     struct virtio_place at = {.pm = &m->pm, .slot = VIRTIO_SLOTS};
-    const unsigned n = cfg->n_disks + cfg->n_shares + cfg->net + (cfg->n_ports > 0) + cfg->balloon + 1;
+    const unsigned n = cfg->n_disks + cfg->n_shares + cfg->net + (cfg->n_ports > 0) + cfg->balloon + (cfg->vsock_path != NULL) + 1;
     if (n > VIRTIO_SLOTS) {
         err_set(e, 0, "%u disks, shared folders and other virtio devices: there are places for %d", n, VIRTIO_SLOTS);
         return false;
@@ -103,6 +103,10 @@ put_virtio(struct machine *m, struct err *e)
         if (!put(m, m->balloon)) {
             return false;
         }
+    }
+    if (cfg->vsock_path != NULL &&
+        !put(m, virtio_vsock_new(next_slot(m, &at, false), cfg->vsock_listener, cfg->vsock_path, cfg->vsock_cid, e))) {
+        return false;
     }
     if (!put(m, virtio_rng_new(next_slot(m, &at, false), e))) {
         return false;

@@ -73,6 +73,9 @@ struct machine_config {
     struct machine_port_config ports[MACHINE_PORTS_MAX];
     unsigned n_ports;
     struct machine_flash flash[2];
+    const char *vsock_path;       /* ref; NULL: no vsock */
+    int vsock_listener;           /* own: taken by machine_new() */
+    uint64_t vsock_cid;
     bool balloon;
     uint64_t balloon_bytes;       /* that the guest is to lend from the beginning */
     bool net;
