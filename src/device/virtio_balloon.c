@@ -192,10 +192,12 @@ virtio_balloon_want(struct device *d, uint64_t bytes)
 uint64_t
 virtio_balloon_has(struct device *d)
 {
+    const struct balloon *b = (struct balloon *)d;
     device_lock(d);
-    const uint64_t pages = config_of((struct balloon *)d).actual;
+    const uint64_t pages = config_of(b).actual;
     device_unlock(d);
-    return pages << PAGE_SHIFT;
+    const uint64_t bytes = pages << PAGE_SHIFT; /* what the guest says: it may not be so */
+    return bytes < b->v.pm->ram_bytes ? bytes : b->v.pm->ram_bytes;
 }
 
 void

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/nondet.h"
+#include "device/virtio_devices.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -203,19 +204,25 @@ commands(void)
     return list;
 }
 
-/* Arguments: `line` is a command-line, `cpu` a cpu-index, for human-monitor-command; others have none. False: *a says what is wrong. */
+/* What commands take: human-monitor-command the first two, balloon the last. */
+struct arguments {
+    const char *line; /* command-line; into: the JSON */
+    unsigned cpu;     /* cpu-index */
+    json_int_t value; /* bytes; -1: not given */
+};
+
+/* False: *a says what is wrong. */
 static bool
-arguments(enum command c, const struct qmp *q, json_t *args, const char **line, unsigned *cpu, struct qmp_answer *a)
+arguments(enum command c, const struct qmp *q, json_t *args, struct arguments *to, struct qmp_answer *a)
 {
     const char *key;
     json_t *v;
-    *line = NULL;
-    *cpu = 0;
+    *to = (struct arguments){NULL, 0, -1};
     a->error = "GenericError";
     json_object_foreach (args, key, v) {
         if (c == DO_hmp && strcmp(key, "command-line") == 0) {
-            *line = json_string_value(v);
-            if (*line == NULL) {
+            to->line = json_string_value(v);
+            if (to->line == NULL) {
                 snprintf(a->text, sizeof a->text, "Invalid parameter type for 'command-line', expected: string");
                 return false;
             }
@@ -224,13 +231,19 @@ arguments(enum command c, const struct qmp *q, json_t *args, const char **line, 
                 snprintf(a->text, sizeof a->text, "Parameter 'cpu-index' expects a CPU number");
                 return false;
             }
-            *cpu = (unsigned)json_integer_value(v);
+            to->cpu = (unsigned)json_integer_value(v);
+        } else if (c == DO_balloon && strcmp(key, "value") == 0 && json_is_integer(v)) {
+            to->value = json_integer_value(v);
         } else {
             snprintf(a->text, sizeof a->text, "Parameter '%.100s' is unexpected", key);
             return false;
         }
     }
-    if (c == DO_hmp && *line == NULL) {
+    if (c == DO_balloon && to->value <= 0) {
+        snprintf(a->text, sizeof a->text, "Parameter 'value' expects a size");
+        return false;
+    }
+    if (c == DO_hmp && to->line == NULL) {
         snprintf(a->text, sizeof a->text, "Parameter 'command-line' is missing");
         return false;
     }
@@ -241,8 +254,8 @@ arguments(enum command c, const struct qmp *q, json_t *args, const char **line, 
 void
 qmp_command(struct qmp *q, const char *name, json_t *args, struct qmp_answer *a)
 {
-    unsigned c = 0, cpu;
-    const char *line;
+    unsigned c = 0;
+    struct arguments given;
     while (c < N_COMMANDS && strcmp(names_[c], name) != 0) {
         c++;
     }
@@ -251,10 +264,15 @@ qmp_command(struct qmp *q, const char *name, json_t *args, struct qmp_answer *a)
         snprintf(a->text, sizeof a->text, "The command %.100s has not been found", name);
         return;
     }
-    if (!arguments((enum command)c, q, args, &line, &cpu, a)) {
+    if (!arguments((enum command)c, q, args, &given, a)) {
         return;
     }
     const struct machine *m = q->m;
+    if ((c == DO_balloon || c == DO_query_balloon) && m->balloon == NULL) {
+        a->error = "DeviceNotActive";
+        snprintf(a->text, sizeof a->text, "No balloon device has been activated");
+        return;
+    }
     switch ((enum command)c) {
     case DO_status:
         a->value = json_pack("{sssb}", "status", qmp_status(q), "running", !machine_is_paused(m));
@@ -277,6 +295,12 @@ qmp_command(struct qmp *q, const char *name, json_t *args, struct qmp_answer *a)
     case DO_memory:
         a->value = json_pack("{sI}", "base-memory", (json_int_t)m->cfg.ram_bytes);
         return;
+    case DO_query_balloon:
+        a->value = json_pack("{sI}", "actual", (json_int_t)(m->cfg.ram_bytes - virtio_balloon_has(m->balloon)));
+        return;
+    case DO_balloon:
+        virtio_balloon_want(m->balloon, m->cfg.ram_bytes - ((uint64_t)given.value < m->cfg.ram_bytes ? (uint64_t)given.value : m->cfg.ram_bytes));
+        break;
     case DO_target:
         a->value = json_pack("{ss}", "arch", "riscv64");
         return;
@@ -290,7 +314,7 @@ qmp_command(struct qmp *q, const char *name, json_t *args, struct qmp_answer *a)
         a->value = qmp_stats(q);
         return;
     case DO_hmp: {
-        char *text = qmp_hmp(q, line, cpu);
+        char *text = qmp_hmp(q, given.line, given.cpu);
         a->value = text != NULL ? json_string(text) : NULL;
         free(text);
         return;
