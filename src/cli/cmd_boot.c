@@ -4,6 +4,7 @@
  * Machines need libraries that programs do not, and which would cost each start of doppel milliseconds: they are linked by a program of
  * its own, in the same folder (as built) or in ../libexec (as installed). It parses the same options, in vm_main.c.
  */
+#include "cli/boot_debian.h"
 #include "cli/cli.h"
 
 #include "base/check.h"
@@ -36,10 +37,9 @@ hand_over(enum cmd_id cmd, char **argv)
     return cli_error(cmd, "no doppel-vm beside %s, nor in libexec: is doppel installed as a whole?", self);
 }
 
-int
-cmd_boot(int argc, char **argv)
+static int
+exec_vm(char **argv)
 {
-    (void)argc;
     return hand_over(CMD_boot, argv);
 }
 
@@ -55,4 +55,10 @@ cmd_ctl(int argc, char **argv)
 {
     (void)argc;
     return hand_over(CMD_ctl, argv);
+}
+
+int
+cmd_boot(int argc, char **argv)
+{
+    return argc > 1 && strcmp(argv[1], "debian") == 0 ? boot_debian(argc - 1, argv + 1, exec_vm) : exec_vm(argv);
 }

@@ -409,6 +409,12 @@ take(struct boot_options *o, enum opt_id id, const char *value)
         return parse_net(o, value);
     case OPT_boot_share:
         return parse_share(o, (char *)(uintptr_t)value);
+    case OPT_boot_suite:
+    case OPT_boot_packages:
+    case OPT_boot_size:
+    case OPT_boot_fresh:
+    case OPT_boot_mirror:
+        return cli_error(CMD_boot, "%s: only behind `doppel boot debian`", o->shown);
     case OPT_boot_balloon:
         o->cfg.balloon = true;
         return value != NULL ? parse_bytes(o, value, &o->cfg.balloon_bytes) : 0;
