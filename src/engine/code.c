@@ -39,13 +39,13 @@ code_space_init(struct engine *en, struct err *e)
     en->reserved_bytes = GUEST_TOP * en->scale + 2 * GUARD_BYTES;
     en->reserved = mmap(NULL, en->reserved_bytes, PROT_NONE, how, -1, 0);
     if (en->reserved == MAP_FAILED) {
-        return err_set(e, -errno, "reserve 1 TiB of address space for decoded code (is ulimit -v set?)");
+        return err_set(e, -errno, "reserve 1 TiB of address space for decoded code (is ulimit -v or -d set?)");
     }
     en->page_flags = mmap(NULL, FLAGS_BYTES, PROT_READ | PROT_WRITE, how, -1, 0);
     if (en->page_flags == MAP_FAILED) {
         int code = -errno;
         munmap(en->reserved, en->reserved_bytes);
-        return err_set(e, code, "reserve the table of code pages");
+        return err_set(e, code, "reserve the table of code pages (is ulimit -v or -d set?)");
     }
     madvise(en->reserved, en->reserved_bytes, MADV_DONTDUMP);
     madvise(en->page_flags, FLAGS_BYTES, MADV_DONTDUMP);

@@ -27,7 +27,6 @@
 #include <pthread.h>
 #include <sys/types.h>
 
-#define EXITS_MAX (1u << 20)
 #define JIT_FIXED_BYTES 4096 /* of trampolines, in front of all code */
 #define RELOCS_MAX 8192 /* of one translation */
 #define HART_BIAS 128 /* x0..x31 are then within one byte of displacement */
@@ -164,7 +163,8 @@ struct jit {
     struct wish *wishes;       /* own: shared with children of fork (wishes.c); NULL before the first */
     unsigned young;            /* a child: how often it may still wish */
     bool has_forked;           /* children may have left wishes */
-    bool inherited;            /* by fork: from `top` on the views are the parent's */
+    bool inherited;            /* by fork: from `top` on the views are the parent's; or the host had no mapping to spare for them */
+    uint64_t data_bytes;
     uint64_t *data, *data_top, *data_end; /* slots and counters, in reach of rip-relative addressing */
     char *tables;              /* exits, by_addr and the other tables of fixed size */
     struct jexit *exits;
@@ -173,7 +173,7 @@ struct jit {
     struct translation *all;   /* dead ones too */
     struct on_page **by_page;  /* PAGE_BUCKETS of them, by the page's low bits */
     struct translation **by_addr; /* by address of code, for faults */
-    uint32_t n_by_addr;
+    uint32_t n_by_addr, max_translations;
     uint32_t *starts;          /* by place of the first byte of code: which of by_addr it is */
     uint16_t *heat;            /* of cold code, by hash of the pc */
     uint64_t epoch;            /* raised when something was forgotten: return addresses then count no more */
@@ -188,6 +188,8 @@ struct jit {
     struct lockstep *lockstep; /* own: lockstep.h; NULL: nothing is checked */
     struct jit_stats stats;
     unsigned opts, hot1, hot2; /* --opt, thresholds */
+    unsigned hot1_least;       /* hot1 is higher while the cache fills too fast; 0: never */
+    uint64_t flushed_at;       /* CPU time of the process, ns */
     unsigned show;             /* SHOW_*: --dump, --perf */
     int perf_fd;
     pid_t perf_pid;            /* whose file perf_fd is; 0: none yet; PERF_FORKED: the maker's */

@@ -713,10 +713,8 @@ jit_lower(struct engine *en, struct region *r)
             l->ftemps &= ~(1u << l->map->f[g]);
         }
     }
-    j->no_room = false;
     struct translation *t = jit_begin(j, &l->x, r->tier);
     if (t == NULL) {
-        j->no_room = true;
         return NULL;
     }
     const unsigned exits = t->first_exit = j->n_exits;

@@ -193,12 +193,14 @@ record_load(struct engine *en, const struct record *rec, uint64_t pc, uint64_t e
     const struct record_parts p = record_parts(rec);
     struct span spans[REGION_BLOCKS + 1];
     struct x64 x;
-    j->no_room = false;
     if (rec->n_spans > REGION_BLOCKS + 1) {
         return NULL;
     }
     struct translation *t = jit_begin(j, &x, rec->tier);
-    if (t == NULL || !x_room(&x, rec->code_size) || EXITS_MAX - j->n_exits < rec->n_exits ||
+    if (t == NULL) {
+        return NULL;
+    }
+    if (!x_room(&x, rec->code_size) || j->max_exits - j->n_exits < rec->n_exits ||
         j->data_end - j->data_top < (ptrdiff_t)rec->n_data) {
         j->no_room = true;
         return NULL;

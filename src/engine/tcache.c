@@ -20,6 +20,7 @@
 #include "engine/record.h"
 
 #include "base/check.h"
+#include "base/nondet.h"
 #include "engine/fp_ops.h"
 
 #include <errno.h>
@@ -29,13 +30,19 @@
 #include <sys/mman.h>
 #include <sys/platform/x86.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PAGE 4096
+/* A cache of 64 MiB has room for so much besides its code; a larger one for more in proportion. */
 #define DATA_BYTES (UINT64_C(16) << 20)
-#define TRANSLATIONS_MAX (1u << 18)
+#define TRANSLATIONS (1u << 18)
+#define EXITS (1u << 20)
+#define USUAL_BYTES ((uint64_t)64 << 20)
 #define ENTRIES_BYTES (GUEST_TOP * 2)
 #define HEAT_BITS 14
+#define HOT1_MAX 10000       /* times; the count has 16 bits */
+#define BUSY_NS 50000        /* CPU time for each translation, if five times as long as it takes to make one */
 #define TRANSLATION_ALIGN 32 /* where the next one may begin */
 #define HOT_ALIGN 64         /* … if it is a region: a line of the host's, for small loops' sake */
 #define PAGE_BUCKETS (1u << 12)
@@ -223,9 +230,9 @@ lay_out_tables(struct jit *j, char *at)
     PART(region, sizeof *j->region);
     PART(ir, sizeof *j->ir);
     PART(relocs, RELOCS_MAX * sizeof *j->relocs);
-    PART(by_addr, TRANSLATIONS_MAX * sizeof *j->by_addr);
+    PART(by_addr, j->max_translations * sizeof *j->by_addr);
     PART(starts, j->size / TRANSLATION_ALIGN * sizeof *j->starts);
-    PART(exits, EXITS_MAX * sizeof *j->exits);
+    PART(exits, j->max_exits * sizeof *j->exits);
     PART(record, RECORD_MAX);
 #undef PART
     return used;
@@ -238,7 +245,11 @@ jit_init(struct engine *en, struct err *e)
     en->jit = j;
     pthread_mutex_init(&j->lock, NULL);
     const struct engine_tuning *tune = &en->cfg.tuning;
-    j->size = tune->code_cache != 0 ? (tune->code_cache + PAGE - 1) & ~(uint64_t)(PAGE - 1) : (size_t)64 << 20;
+    j->size = tune->code_cache != 0 ? (tune->code_cache + PAGE - 1) & ~(uint64_t)(PAGE - 1) : USUAL_BYTES;
+    const uint64_t more = j->size > USUAL_BYTES ? j->size : USUAL_BYTES;
+    j->data_bytes = DATA_BYTES * more / USUAL_BYTES & ~(uint64_t)(PAGE - 1);
+    j->max_translations = (uint32_t)(TRANSLATIONS * more / USUAL_BYTES);
+    j->max_exits = (uint32_t)(EXITS * more / USUAL_BYTES);
     j->hot1 = tune->hot1 != 0 ? tune->hot1 - 1 : 24;
     j->hot2 = tune->hot2 != 0 ? tune->hot2 - 1 : 1500;
     j->opts = IROPT_ALL & ~tune->opts_off;
@@ -252,16 +263,16 @@ jit_init(struct engine *en, struct err *e)
     }
     host_features(j, tune->host_cpu != 0 ? tune->host_cpu : 4);
     /* Code and data side by side: rip-relative displacements reach from one to the other. */
-    j->code = reserve(j->size + DATA_BYTES, PROT_NONE);
+    j->code = reserve(j->size + j->data_bytes, PROT_NONE);
     j->write = reserve(j->size, PROT_NONE);
     j->entries = reserve(ENTRIES_BYTES, PROT_READ);
     j->tables = reserve(lay_out_tables(j, NULL), PROT_READ | PROT_WRITE);
     if (j->code == NULL || j->write == NULL || j->entries == NULL || j->tables == NULL) {
-        return err_set(e, -ENOMEM, "reserve address space for translations (is ulimit -v set?)");
+        return err_set(e, -ENOMEM, "reserve address space for translations (is ulimit -v or -d set?)");
     }
     lay_out_tables(j, j->tables);
     j->data = (uint64_t *)(void *)(j->code + j->size);
-    if (mprotect(j->data, DATA_BYTES, PROT_READ | PROT_WRITE) != 0) {
+    if (mprotect(j->data, j->data_bytes, PROT_READ | PROT_WRITE) != 0) {
         return err_set(e, -errno, "reserve memory for translations");
     }
     const int r = views_map(j, j->code);
@@ -271,7 +282,7 @@ jit_init(struct engine *en, struct err *e)
     trampolines(j);
     j->ir->opts = j->opts;
     j->data_top = j->data;
-    j->data_end = j->data + DATA_BYTES / sizeof *j->data;
+    j->data_end = j->data + j->data_bytes / sizeof *j->data;
     j->n_exits = FIRST_EXIT;
     j->exits[JX_ECALL] = (struct jexit){.kind = JX_ECALL};
     if (tune->show & ENGINE_PROFILE) {
@@ -288,6 +299,7 @@ jit_init(struct engine *en, struct err *e)
             return err_set(e, -ENOMEM, "reserve address space for a check");
         }
     }
+    j->hot1_least = tune->hot1 != 0 ? 0 : j->hot1; /* who says when means it */
     keep_init(en);
     return 0;
 }
@@ -307,7 +319,7 @@ jit_fini(struct engine *en)
     j->lockstep = NULL;
     if (j->code != NULL && j->write != NULL && j->entries != NULL && j->tables != NULL) {
         jit_flush(en);
-        munmap(j->code, j->size + DATA_BYTES);
+        munmap(j->code, j->size + j->data_bytes);
         munmap(j->write, j->size);
         munmap(j->entries, ENTRIES_BYTES);
         munmap(j->tables, lay_out_tables(j, j->tables));
@@ -323,6 +335,43 @@ jit_entries_map(struct engine *en, uint64_t start, uint64_t end)
     return mprotect((char *)j->entries + from, to - from, PROT_READ | PROT_WRITE) == 0 ? 0 : -errno;
 }
 
+/*
+ * Memory of this process's own from `top` on: what was inherited stays as it is. A host that has no mapping to spare (vm.max_map_count)
+ * is asked again when there is something to translate; until then what there is runs on, and the rest is interpreted.
+ */
+static bool
+own_memory(struct jit *j)
+{
+    uint8_t *const from = (uint8_t *)(((uintptr_t)j->top + PAGE - 1) & ~(uintptr_t)(PAGE - 1));
+    const bool was_inherited = j->inherited;
+    j->inherited = from < j->code + j->size && views_map(j, from) != 0;
+    if (j->inherited) {
+        return false;
+    }
+    j->top = from;
+    if (was_inherited) {
+        keep_after_fork(j);
+    }
+    return true;
+}
+
+/*
+ * Code that is translated again and again costs more than it saves. If filling the cache took little more than it takes to translate,
+ * code has to run oftener from now on before it is translated; else as often as at the start.
+ */
+static void
+adapt(struct jit *j)
+{
+    struct timespec ts;
+    if (j->hot1_least == 0 || j->n_by_addr == 0 || nondet_clock(CLOCK_PROCESS_CPUTIME_ID, &ts) != 0) {
+        return;
+    }
+    const uint64_t now = (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+    const bool too_fast = (now - j->flushed_at) / j->n_by_addr < BUSY_NS;
+    j->hot1 = !too_fast ? j->hot1_least : j->hot1 < HOT1_MAX ? j->hot1 * 2 : j->hot1;
+    j->flushed_at = now;
+}
+
 /* Start afresh. Nobody is in translated code. */
 void
 jit_flush(struct engine *en)
@@ -331,6 +380,7 @@ jit_flush(struct engine *en)
     if (j->profile != NULL) {
         profile_flush(j);
     }
+    adapt(j);
     for (struct translation *t = j->all, *next; t != NULL; t = next) {
         next = t->next;
         j->entries[t->pc / 2] = 0;
@@ -342,15 +392,10 @@ jit_flush(struct engine *en)
     memset(j->by_page, 0, PAGE_BUCKETS * sizeof j->by_page[0]);
     __atomic_store_n(&j->n_by_addr, 0, __ATOMIC_RELEASE);
     if (j->top > j->floor) {
-        const int r = views_map(j, j->floor); /* the trampolines stay: somebody may be on his way back to one */
-        CHECK(r == 0);
-        j->top = j->floor;
-        if (j->inherited) {
-            keep_after_fork(j);
-            j->inherited = false;
-        }
+        j->top = j->floor; /* the trampolines stay: somebody may be on his way back to one */
+        own_memory(j);
     }
-    madvise(j->data, DATA_BYTES, MADV_DONTNEED);
+    madvise(j->data, j->data_bytes, MADV_DONTNEED);
     j->data_top = j->data;
     j->n_exits = FIRST_EXIT;
     memset(j->heat, 0, sizeof *j->heat << HEAT_BITS);
@@ -358,29 +403,17 @@ jit_flush(struct engine *en)
     j->stats.flushes++;
 }
 
-/* What was inherited stays as it is; the rest of the cache gets memory of its own. */
-static void
-stop_sharing(struct jit *j)
-{
-    keep_after_fork(j);
-    uint8_t *const from = (uint8_t *)(((uintptr_t)j->top + PAGE - 1) & ~(uintptr_t)(PAGE - 1));
-    if (from < j->code + j->size && views_map(j, from) == 0) {
-        j->top = from;
-    } else {
-        j->top = j->code + j->size; /* full: the next translation starts afresh */
-    }
-    j->inherited = false;
-}
-
 struct translation *
 jit_begin(struct jit *j, struct x64 *x, unsigned tier)
 {
     const unsigned align = tier == 2 ? HOT_ALIGN : TRANSLATION_ALIGN;
-    if (j->inherited) {
-        stop_sharing(j);
+    j->no_room = false;
+    if (j->inherited && !own_memory(j)) {
+        return NULL;
     }
     uint8_t *const at = (uint8_t *)(((uintptr_t)j->top + align - 1) & ~(uintptr_t)(align - 1));
-    if (at + 4096 > j->code + j->size || j->n_by_addr == TRANSLATIONS_MAX) {
+    if (at + 4096 > j->code + j->size || j->n_by_addr == j->max_translations) {
+        j->no_room = true;
         return NULL;
     }
     static struct translation made; /* of who holds the lock; jit_publish() makes it last */
@@ -408,7 +441,7 @@ jit_data_new(struct jit *j, uint64_t v)
 uint32_t
 jit_exit_new(struct jit *j, enum jexit_kind kind, uint64_t pc)
 {
-    if (j->n_exits == EXITS_MAX) {
+    if (j->n_exits == j->max_exits) {
         return UINT32_MAX;
     }
     j->exits[j->n_exits] = (struct jexit){.kind = (uint8_t)kind, .pc = pc};

@@ -14,6 +14,7 @@
 #include "base/nondet.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -57,7 +58,7 @@ nanoseconds(const struct timespec *t)
 static int
 code_declare(struct map *m, const struct map_range *r)
 {
-    return r->prot & PROT_EXEC ? engine_code_map(m->engine, r->start, r->end, r->shared || (r->prot & PROT_WRITE)) : 0;
+    return r->prot & PROT_EXEC ? engine_code_map(m->engine, r->start, r->end, r->shared || r->changing || (r->prot & PROT_WRITE)) : 0;
 }
 
 /*
@@ -232,14 +233,16 @@ mmap_locked(struct map *m, gva_t addr, uint64_t len, int prot, int flags, int fd
     if (m->lock_future & MCL_FUTURE) {
         host_flags |= MAP_LOCKED;
     }
-    const struct map_range r = {addr, addr + len, (uint8_t)(prot & 7), MAP_KIND_NORMAL, shared};
+    const bool private_file = type == MAP_PRIVATE && !(flags & MAP_ANONYMOUS);
+    const bool changing = private_file && (host_syscall(SYS_fcntl, fd, F_GETFL) & O_ACCMODE) == O_RDWR;
+    const struct map_range r = {addr, addr + len, (uint8_t)(prot & 7), MAP_KIND_NORMAL, shared, changing};
     code_cover(m, r.start, r.end, prot, false);
     int64_t made = host_syscall(SYS_mmap, map_host(addr), len, map_host_prot(prot), host_flags, fd, off);
     if (made < 0) {
         code_cover(m, r.start, r.end, prot, true);
     }
     made = map_adopt(m, &r, made);
-    if (made >= 0 && type == MAP_PRIVATE && !(flags & MAP_ANONYMOUS) && (prot & (PROT_EXEC | PROT_WRITE)) == PROT_EXEC) {
+    if (made >= 0 && private_file && !changing && (prot & (PROT_EXEC | PROT_WRITE)) == PROT_EXEC) {
         code_of_file(m, &r, fd, off);
     }
     return made;
@@ -257,7 +260,7 @@ map_mmap(struct map *m, gva_t addr, uint64_t len, int prot, int flags, int fd, u
 int64_t
 map_fixed(struct map *m, gva_t addr, uint64_t len, int prot, enum map_kind kind)
 {
-    const struct map_range r = {addr, addr + len, (uint8_t)prot, (uint8_t)kind, false};
+    const struct map_range r = {addr, addr + len, (uint8_t)prot, (uint8_t)kind, false, false};
     map_lock(m);
     int64_t ret = map_reserve(m, 2);
     if (ret == 0) {
@@ -277,7 +280,7 @@ int64_t
 map_stack(struct map *m, uint64_t bytes, int prot)
 {
     gva_t start = m->stack_top - bytes;
-    const struct map_range r = {start, m->stack_top, (uint8_t)prot, MAP_KIND_STACK, false};
+    const struct map_range r = {start, m->stack_top, (uint8_t)prot, MAP_KIND_STACK, false, false};
     map_lock(m);
     int64_t ret = map_reserve(m, 2);
     if (ret == 0) {
@@ -475,7 +478,7 @@ mremap_locked(struct map *m, gva_t old, uint64_t old_len, uint64_t new_len, int 
         }
         int64_t made = host_syscall(SYS_mremap, map_host(old), old_len, new_len, 0);
         if (made >= 0) {
-            const struct map_range tail = {old_end, old_end + more, r.prot, r.kind, r.shared};
+            const struct map_range tail = {old_end, old_end + more, r.prot, r.kind, r.shared, r.changing};
             made = map_adopt(m, &tail, made);
             return made < 0 ? made : (int64_t)old;
         }

@@ -26,6 +26,7 @@ struct map_range {
     uint8_t prot; /* the guest's PROT_* */
     uint8_t kind; /* enum map_kind */
     bool shared;
+    bool changing; /* private, of a file that was opened for writing: what the guest has not touched changes with the file */
 };
 
 /*

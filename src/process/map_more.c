@@ -26,7 +26,7 @@ brk_locked(struct map *m, gva_t brk)
         }
     } else if (end > old_end) {
         uint64_t len = end - old_end;
-        const struct map_range r = {old_end, end, PROT_READ | PROT_WRITE, MAP_KIND_HEAP, false};
+        const struct map_range r = {old_end, end, PROT_READ | PROT_WRITE, MAP_KIND_HEAP, false, false};
         if (!map_is_free(m, old_end, end + GUEST_PAGE) || map_over_limit(m, len, true) || map_reserve(m, 2) != 0) {
             return (int64_t)m->brk;
         }
@@ -127,7 +127,7 @@ map_shmat(struct map *m, int id, gva_t addr, int flags)
                (!(flags & SHM_REMAP) && !map_is_free(m, addr, addr + len))) {
         r = -EINVAL;
     } else {
-        const struct map_range range = {addr, addr + len, (uint8_t)prot, MAP_KIND_NORMAL, true};
+        const struct map_range range = {addr, addr + len, (uint8_t)prot, MAP_KIND_NORMAL, true, false};
         r = map_adopt(m, &range,
                   host_syscall(SYS_shmat, id, map_host(addr),
                                (flags & ~(SHM_EXEC | SHM_RND)) | (guest_base != 0 ? SHM_REMAP : 0)));

@@ -78,7 +78,7 @@ drop_at(struct map *m, size_t i, size_t count)
 static bool
 alike(const struct map_range *a, const struct map_range *b)
 {
-    return a->prot == b->prot && a->kind == b->kind && a->shared == b->shared;
+    return a->prot == b->prot && a->kind == b->kind && a->shared == b->shared && a->changing == b->changing;
 }
 
 /* Forget [start, end); with `code`, executable parts leave the engine. Needs room for one more range. */
