@@ -23,7 +23,8 @@
 #include <termios.h>
 #include <unistd.h>
 
-#define BACKLOG 8
+#define BACKLOG   8
+#define PATHS_MAX 4 /* of sockets at places of the user's own */
 
 bool
 control_name_ok(const char *name)
@@ -186,14 +187,16 @@ control_forget(int folder, const char *name)
 /* ---- the keeper ---- */
 
 static void
-keep(int end, int folder, const char *file, const char *path, int tty)
+keep(int end, int folder, const char *file, const char *const *paths, unsigned n_paths, int tty)
 {
-    struct stat socket_at = {0}, path_at = {0}, now;
+    struct stat socket_at = {0}, path_at[PATHS_MAX] = {{0}}, now;
     struct termios cooked, t;
     const bool has_tty = tty >= 0 && tcgetattr(tty, &cooked) == 0;
     fstatat(folder, file, &socket_at, AT_SYMLINK_NOFOLLOW);
-    if (path != NULL) {
-        lstat(path, &path_at);
+    for (unsigned i = 0; i < n_paths; i++) {
+        if (paths[i] != NULL) {
+            lstat(paths[i], &path_at[i]);
+        }
     }
     char byte;
     while (read(end, &byte, 1) < 0 && errno == EINTR) {
@@ -204,14 +207,17 @@ keep(int end, int folder, const char *file, const char *path, int tty)
     if (fstatat(folder, file, &now, AT_SYMLINK_NOFOLLOW) == 0 && now.st_ino == socket_at.st_ino) {
         unlinkat(folder, file, 0);
     }
-    if (path != NULL && lstat(path, &now) == 0 && now.st_ino == path_at.st_ino) {
-        unlink(path);
+    for (unsigned i = 0; i < n_paths; i++) {
+        if (paths[i] != NULL && lstat(paths[i], &now) == 0 && now.st_ino == path_at[i].st_ino) {
+            unlink(paths[i]);
+        }
     }
 }
 
 struct keeper
-control_keep(int folder, const char *name, const char *path, int tty)
+control_keep(int folder, const char *name, const char *const *paths, unsigned n_paths, int tty)
 {
+    CHECK(n_paths <= PATHS_MAX);
     int ends[2];
     char file[CONTROL_NAME_MAX + 8];
     snprintf(file, sizeof file, "%s.sock", name);
@@ -231,7 +237,7 @@ control_keep(int folder, const char *name, const char *path, int tty)
     const int mine[] = {dup3(ends[0], 1000, O_CLOEXEC), dup3(folder, 1001, O_CLOEXEC), tty >= 0 ? dup3(tty, 1002, O_CLOEXEC) : -1};
     close_range(0, 999, 0);
     close_range(1003, ~0U, 0);
-    keep(mine[0], mine[1], file, path, mine[2]);
+    keep(mine[0], mine[1], file, paths, n_paths, mine[2]);
     _exit(0);
 }
 

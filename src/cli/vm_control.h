@@ -34,14 +34,14 @@ int control_connect(int folder, const char *name);
 void control_forget(int folder, const char *name);
 
 /*
- * A process that outlives this one by a moment, whatever ends it: then it removes the sockets, and sets the terminal `tty` (or -1) to what it
+ * A process that outlives this one by a moment, whatever ends it: then it removes the sockets, those of `paths` too (NULL: none), and sets the terminal `tty` (or -1) to what it
  * is now if it was left raw. Before any thread is made. Failing is no harm.
  */
 struct keeper {
     int end;   /* own: it is closed when this process ends; -1: there is no keeper */
     pid_t pid;
 };
-struct keeper control_keep(int folder, const char *name, const char *path, int tty);
+struct keeper control_keep(int folder, const char *name, const char *const *paths, unsigned n_paths, int tty);
 
 /* The end has come in good order: the keeper does its work, and is gone when this returns. */
 void control_release(struct keeper *k);

@@ -67,7 +67,7 @@ ask(struct link *l, json_t *request)
     char *text = json_dumps(request, JSON_COMPACT);
     json_decref(request);
     const size_t n = text != NULL ? strlen(text) : 0;
-    const bool sent = n > 0 && send(l->fd, text, n, MSG_NOSIGNAL) == (ssize_t)n && send(l->fd, "\n", 1, MSG_NOSIGNAL) == 1;
+    const bool sent = n > 0 && send(l->fd, text, n, MSG_NOSIGNAL) == (ssize_t)n; /* at once: after "quit" nobody takes more */
     free(text);
     json_t *v = NULL;
     while (sent && (v = receive(l)) != NULL && json_object_get(v, "event") != NULL) {

@@ -44,7 +44,7 @@ struct boot_options {
     char *qmp; /* own: a path for one more control socket; or NULL */
     bool qmp_waits;
     struct keeper keeper;
-    bool dump_map, help, firmware_in_flash;
+    bool no_sandbox, dump_map, help, firmware_in_flash;
 };
 
 /* 126 or 127, for a file that open() refused. */
@@ -369,10 +369,12 @@ read_dtb(struct boot_options *o, const char *path)
 static int
 take_image(struct boot_options *o, const char *path, struct boot_image *image)
 {
-    if (access(path, R_OK) != 0) {
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
         return file_error(o->shown, path, errno);
     }
     image->path = path;
+    image->fd1 = fd + 1; /* until the end: a machine that boots again reads it again */
     return 0;
 }
 
@@ -436,6 +438,9 @@ take(struct boot_options *o, enum opt_id id, const char *value)
         return parse_qmp(o, value);
     case OPT_boot_engine:
         return parse_engine(o, value);
+    case OPT_boot_no_sandbox:
+        o->no_sandbox = true;
+        return 0;
     case OPT_boot_dump_dtb:
         o->dump_dtb = value;
         return 0;
@@ -513,7 +518,8 @@ open_control(struct boot_options *o)
         }
         cfg->control[cfg->n_control++] = at;
     }
-    o->keeper = control_keep(folder, o->name, o->qmp, cfg->console_escape ? cfg->console_in : -1);
+    const char *const paths[] = {o->qmp, cfg->vsock_path};
+    o->keeper = control_keep(folder, o->name, paths, ARRAY_LEN(paths), isatty(STDIN_FILENO) ? STDIN_FILENO : -1);
     if (folder >= 0) {
         close(folder);
     }
@@ -637,6 +643,10 @@ main(int argc, char **argv)
     }
     allow_descriptors();
     const bool dumps = o.dump_dtb != NULL || o.dump_map;
+    o.cfg.sandbox = !dumps && !o.no_sandbox;
+    if (o.no_sandbox) {
+        fprintf(stderr, "doppel boot: no sandbox: a guest that breaks out of its machine has this user's files, network and programs\n");
+    }
     r = dumps ? 0 : open_control(&o);
     if (r != 0) {
         return r;

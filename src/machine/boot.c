@@ -41,7 +41,7 @@ source_open(const struct boot_image *image, const char *what, struct source *s, 
     if (image->mem != NULL) {
         return s->size != 0 ? 0 : err_set(e, 0, "it is empty");
     }
-    s->fd = open(image->path, O_RDONLY | O_CLOEXEC);
+    s->fd = image->fd1 != 0 ? fcntl(image->fd1 - 1, F_DUPFD_CLOEXEC, 0) : open(image->path, O_RDONLY | O_CLOEXEC);
     struct stat st;
     if (s->fd < 0 || fstat(s->fd, &st) != 0) {
         return err_set(e, -errno, "open");

@@ -28,6 +28,7 @@
 /* An image: a file, bytes that are there (`mem` not NULL), or code that the machine has at an address (`at`: flash). Else there is none. */
 struct boot_image {
     const char *path;   /* ref */
+    int fd1;            /* ref: of that file, a descriptor + 1; 0: it is opened when it is read */
     const uint8_t *mem; /* ref */
     size_t n_mem;
     uint64_t at;

@@ -26,7 +26,7 @@ struct console {
     struct loop *loop;    /* ref */
     struct chardev *line; /* ref */
     struct console_config cfg;
-    int out;              /* own: cfg.out opened again, without blocking; or cfg.out itself */
+    int out;              /* cfg.out_own, or cfg.out itself */
     struct loop_fd in_fd, out_fd;
     struct loop_timer timer;
     bool escaped;         /* the last byte was Ctrl-A */
@@ -235,6 +235,14 @@ kick(void *arg)
     loop_timer_set(c->loop, &c->timer, nondet_mono_ns() + GATHER_NS);
 }
 
+int
+console_reopen(int out)
+{
+    char path[32];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", out);
+    return open(path, O_WRONLY | O_NONBLOCK | O_APPEND | O_NOCTTY | O_CLOEXEC);
+}
+
 struct console *
 console_new(struct loop *loop, struct chardev *line, const struct console_config *cfg, struct err *e)
 {
@@ -246,11 +254,7 @@ console_new(struct loop *loop, struct chardev *line, const struct console_config
     c->loop = loop;
     c->line = line;
     c->cfg = *cfg;
-    /* A description of our own: O_NONBLOCK on that of the shell's would be for all that share it. Sockets cannot be opened so. */
-    char path[32];
-    snprintf(path, sizeof path, "/proc/self/fd/%d", cfg->out);
-    c->out = open(path, O_WRONLY | O_NONBLOCK | O_APPEND | O_NOCTTY | O_CLOEXEC);
-    c->out = c->out >= 0 ? c->out : cfg->out;
+    c->out = cfg->out_own >= 0 ? cfg->out_own : cfg->out;
     c->out_fd = (struct loop_fd){.fd = c->out, .ready = out_ready, .arg = c};
     c->in_fd = (struct loop_fd){.fd = cfg->in, .ready = in_ready, .arg = c};
     c->timer = (struct loop_timer){.fire = fire, .arg = c};

@@ -19,12 +19,19 @@ enum console_command { CONSOLE_QUIT, CONSOLE_RESET };
 
 struct console_config {
     int in, out; /* ref: descriptors; in may be -1 */
+    int out_own; /* own: console_reopen(out) */
     bool escape; /* in is a terminal: make it raw, and look for Ctrl-A */
     void (*command)(void *arg, enum console_command c);
     void *arg;
 };
 
 struct console;
+
+/*
+ * A description of our own of what `out` is, or -1: O_NONBLOCK on that of the shell's would be for all that share it. Sockets cannot be
+ * opened so.
+ */
+int console_reopen(int out);
 
 struct console *console_new(struct loop *loop, struct chardev *line, const struct console_config *cfg, struct err *e);
 

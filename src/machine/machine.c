@@ -94,6 +94,14 @@ machine_new(const struct machine_config *cfg, struct err *e)
         return NULL;
     }
     m->cfg = *cfg;
+    /* in this order: what has to be opened, the walls, the first thread */
+    m->console_own = console_reopen(cfg->console_out);
+    for (unsigned i = 0; i < cfg->n_ports; i++) {
+        m->ports[i].own = cfg->ports[i].out >= 0 ? console_reopen(cfg->ports[i].out) : -1;
+    }
+    if (cfg->sandbox) {
+        sandbox_enter(&m->sandbox, cfg);
+    }
     physmap_init(&m->pm);
     pause_init(m);
     chardev_init(&m->line);
@@ -115,6 +123,14 @@ machine_free(struct machine *m)
 {
     for (unsigned i = 0; i < m->n_devices; i++) {
         m->devices[i]->type->free(m->devices[i]);
+    }
+    if (m->console_own >= 0) {
+        close(m->console_own);
+    }
+    for (unsigned i = 0; i < m->cfg.n_ports; i++) {
+        if (m->ports[i].own >= 0) {
+            close(m->ports[i].own);
+        }
     }
     harts_free(m);
     physmap_fini(&m->pm);
@@ -265,11 +281,13 @@ machine_run(struct machine *m, struct machine_end *end, struct err *e)
     const struct console_config console = {
         .in = m->cfg.console_in,
         .out = m->cfg.console_out,
+        .out_own = m->console_own,
         .escape = m->cfg.console_escape,
         .command = console_command,
         .arg = m,
     };
     m->console = console_new(m->loop, &m->line, &console, e);
+    m->console_own = -1;
     if (m->console == NULL) {
         r = -ENOMEM;
         goto give_back;
@@ -285,7 +303,8 @@ machine_run(struct machine *m, struct machine_end *end, struct err *e)
             goto stop_ports;
         }
     }
-    for (;;) {
+    r = sandbox_lock(&m->sandbox, &m->cfg, e);
+    while (r == 0) {
         r = run_once(m, e);
         if (r == 0) {
             tell_end(m);

@@ -84,6 +84,7 @@ struct machine_config {
     int console_in, console_out;  /* ref */
     bool console_escape;          /* console_in is a terminal: raw, with Ctrl-A for us */
     const char *name;             /* ref; or NULL */
+    bool sandbox;                 /* the calling process is locked in, for good: see sandbox.h */
     int control[MACHINE_CONTROL_MAX]; /* ref: sockets that listen, for QMP */
     unsigned n_control;
 };

@@ -11,6 +11,7 @@
 #include "engine/system.h"
 #include "machine/console.h"
 #include "machine/machine.h"
+#include "machine/sandbox.h"
 #include "memory/physmap.h"
 #include "sbi/sbi.h"
 
@@ -55,6 +56,7 @@ struct machine_port {
     unsigned number;
     struct chardev line;
     struct console *console;       /* own: two descriptors, while the machine runs */
+    int own;                       /* own until then: see console_reopen() */
     struct loop_fd listener, peer; /* or a socket; peer.fd: own, -1: none */
     struct loop_timer timer;
     uint8_t held[512];             /* of the peer's, which the line has not taken yet */
@@ -69,10 +71,12 @@ struct machine {
     struct loop *loop;         /* own */
     struct chardev line;       /* of the UART */
     struct console *console;   /* own: while the machine runs */
+    int console_own;           /* own until then: see console_reopen() */
     struct machine_port ports[MACHINE_PORTS_MAX];
     struct device *balloon;      /* own, by devices; NULL: none */
     struct device *ports_device; /* own, by devices; NULL: no ports */
     struct qmp *qmp;           /* own: while the machine runs; or NULL */
+    struct sandbox sandbox;
     uint64_t started_ns;       /* machine_run(), by the monotonic clock */
     pid_t pid;
     struct clint *clint;       /* own, by devices */

@@ -167,6 +167,8 @@ ports_start(struct machine *m, const struct console_config *like, struct err *e)
         struct console_config console = *like;
         console.in = cfg->in;
         console.out = cfg->out;
+        console.out_own = m->ports[i].own;
+        m->ports[i].own = -1;
         console.escape = cfg->escape;
         p->console = console_new(m->loop, &p->line, &console, e);
         if (p->console == NULL) {

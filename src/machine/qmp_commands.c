@@ -173,7 +173,9 @@ static json_t *
 information(const struct qmp *q)
 {
     const struct machine *m = q->m;
-    return json_pack("{ss si ss si sI sI}", "name", m->cfg.name != NULL ? m->cfg.name : "", "pid", (int)m->pid, "status", qmp_status(q), "harts",
+    char sandbox[64];
+    sandbox_text(&m->sandbox, sandbox, sizeof sandbox);
+    return json_pack("{ss ss si ss si sI sI}", "sandbox", sandbox, "name", m->cfg.name != NULL ? m->cfg.name : "", "pid", (int)m->pid, "status", qmp_status(q), "harts",
                      (int)m->cfg.n_harts, "memory", (json_int_t)m->cfg.ram_bytes, "uptime-seconds",
                      (json_int_t)((nondet_mono_ns() - m->started_ns) / 1000000000));
 }
