@@ -3,7 +3,7 @@
 
 Every figure is CPU seconds (user and system, children included) divided by those of the same source
 compiled natively with the same major version of gcc and the same options. Rounds alternate the
-runners and the median counts. A program that fails, or prints something else than the native one,
+runners and the median counts (on a busy machine --least). A program that fails, or prints something else than the native one,
 has no time. See docs/performance.md.
 """
 
@@ -49,6 +49,20 @@ class Program:
         sizes = dict(re.findall(r"\b(FULL|QUICK) +(\d+)", text))
         self.work = sizes["QUICK" if quick else "FULL"]
         self.script = SCRIPTS.get(source.suffix)
+
+    def command(self, runner, exes, opt):
+        """What to execute, or None if this runner cannot."""
+        if self.script:
+            if runner.kind == "novec":
+                return None
+            start = native_interpreter(self.script, opt.native_root) if runner.kind == "native" else \
+                guest_interpreter(self.script, runner, opt.root)
+            return [*start, str(self.source), self.work] if start else None
+        return [*runner.prefix, str(exe_for(runner, exes)), self.work]
+
+    def run(self, measure, command, env, limit, tmp):
+        """Once; see run_once()."""
+        return run_once(measure, command, env, limit, tmp)
 
 
 class Runner:
@@ -105,14 +119,14 @@ def compile_cached(cc, version, source, extra=()):
     return exe
 
 
-def run_once(measure, command, env, limit, tmp):
-    """Returns (output, figures) or (reason, None)."""
+def run_once(measure, command, env, limit, tmp, stdin=subprocess.DEVNULL, good=(0,), cwd=None):
+    """Returns (output, figures) or (reason, None). good: exit statuses."""
     read_fd, write_fd = os.pipe()
     with tempfile.TemporaryFile() as out:
         child = subprocess.Popen([str(measure), str(write_fd), *command], stdout=out,
-                                 stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
+                                 stderr=subprocess.DEVNULL, stdin=stdin,
                                  env=dict(env, TMPDIR=tmp), pass_fds=[write_fd],
-                                 start_new_session=True)
+                                 cwd=cwd, start_new_session=True)
         os.close(write_fd)
         try:
             child.wait(limit)
@@ -130,7 +144,7 @@ def run_once(measure, command, env, limit, tmp):
         if len(words) != 5:
             return "failed", None
         user, system, wall, peak, status = map(int, words)
-        if status != 0:
+        if not os.WIFEXITED(status) or os.WEXITSTATUS(status) not in good:
             return "wrong" if os.WIFEXITED(status) and os.WEXITSTATUS(status) == 1 else "failed", None
         out.seek(0)
         return out.read(), {"cpu": (user + system) / 1e6, "wall": wall / 1e9, "peak_kib": peak}
@@ -168,16 +182,8 @@ def check_versions(programs, runners, opt):
                 "--native-root DIR names a root of this machine's architecture with the same version")
 
 
-def command_for(runner, program, exes, opt):
-    """What to execute, or None if this runner cannot."""
-    if program.script:
-        if runner.kind == "novec":
-            return None
-        start = native_interpreter(program.script, opt.native_root) if runner.kind == "native" else \
-            guest_interpreter(program.script, runner, opt.root)
-        return [*start, str(program.source), program.work] if start else None
-    kind = runner.kind if runner.kind in ("native", "novec") else "guest"
-    return [*runner.prefix, str(exes[kind]), program.work]
+def exe_for(runner, exes):
+    return exes[runner.kind if runner.kind in ("native", "novec") else "guest"]
 
 
 def measure_program(program, runners, exes, opt, measure, tmp, progress):
@@ -187,12 +193,12 @@ def measure_program(program, runners, exes, opt, measure, tmp, progress):
         for r in runners:
             if r.name in why:
                 continue
-            command = command_for(r, program, exes, opt)
+            command = program.command(r, exes, opt)
             if not command:
                 why[r.name] = "-"
                 continue
             progress.show(f"{program.group}/{program.name}: {r.name}, round {turn + 1} of {opt.rounds}")
-            out, figures = run_once(measure, command, r.env, opt.timeout, tmp)
+            out, figures = program.run(measure, command, r.env, opt.timeout, tmp)
             if figures and r.kind == "native":
                 expect = expect if expect is not None else out
             if figures and out != expect:
@@ -206,7 +212,7 @@ def measure_program(program, runners, exes, opt, measure, tmp, progress):
         if r.name in why:
             result[r.name] = {"why": why[r.name]}
         else:
-            result[r.name] = {k: statistics.median(f[k] for f in runs[r.name])
+            result[r.name] = {k: (min if opt.least else statistics.median)(f[k] for f in runs[r.name])
                               for k in ("cpu", "wall", "peak_kib")}
             result[r.name]["runs"] = [f["cpu"] for f in runs[r.name]]
     return result
@@ -261,12 +267,9 @@ def print_table(results, columns):
                      else row[c]["why"] for c in columns))
 
 
-def parse_arguments():
-    p = argparse.ArgumentParser(description=__doc__.split("\n")[0], allow_abbrev=False)
-    size = p.add_mutually_exclusive_group()
-    size.add_argument("--quick", action="store_true", help="small work, a few minutes (the default)")
-    size.add_argument("--full", action="store_true", help="0.3 to 1 second native, 5 rounds")
+def common_arguments(p):
     p.add_argument("--rounds", type=int, metavar="N", help="default: 3, with --full 5 (at least)")
+    p.add_argument("--least", action="store_true", help="the least of the rounds counts, not the median")
     p.add_argument("--group", action="append", choices=list(GROUPS), help="only this group")
     p.add_argument("--only", action="append", metavar="PROGRAM", help="only this program")
     p.add_argument("--engine", action="append", choices=[*ENGINES, "none"],
@@ -277,13 +280,22 @@ def parse_arguments():
                    help="qemu-riscv64 (default: $QEMU; without it no column)")
     p.add_argument("--runner", action="append", default=[], metavar="NAME=COMMAND",
                    help="another emulator: COMMAND PROGRAM ARGUMENT is executed")
+    p.add_argument("--json", metavar="FILE", help="write all figures")
+    p.add_argument("--timeout", type=float, default=300, metavar="SECONDS", help="for one run")
+
+
+def parse_arguments():
+    p = argparse.ArgumentParser(description=__doc__.split("\n")[0], allow_abbrev=False)
+    size = p.add_mutually_exclusive_group()
+    size.add_argument("--quick", action="store_true", help="small work, a few minutes (the default)")
+    size.add_argument("--full", action="store_true", help="0.3 to 1 second native, 5 rounds")
+    common_arguments(p)
     p.add_argument("--root", metavar="DIR", help="riscv64 root for the lua and python rows")
     p.add_argument("--native-root", metavar="DIR",
                    help="root of this machine's architecture whose lua and python are the native ones")
-    p.add_argument("--json", metavar="FILE", help="write all figures")
-    p.add_argument("--timeout", type=float, default=300, metavar="SECONDS", help="for one run")
     opt = p.parse_args()
     opt.rounds = opt.rounds or (5 if opt.full else 3)
+    opt.size = "full" if opt.full else "quick"
     if opt.full and opt.rounds < 5:
         p.error("--full needs at least 5 rounds")
     for r in opt.runner:
@@ -317,14 +329,54 @@ def interrupt(*_):
     raise KeyboardInterrupt
 
 
-def main():
-    opt = parse_arguments()
-    for s in (signal.SIGINT, signal.SIGTERM):  # also where a shell started us with SIGINT ignored
-        signal.signal(s, interrupt)
-    runners = make_runners(opt)
+def compilers():
     versions = {cc: gcc_version(cc) for cc in (CC_HOST, CC_GUEST)}
     if len({v.split(".")[0] for v in versions.values()}) != 1:
         die(f"compilers differ: {versions}; both sides must have the same major version")
+    return versions
+
+
+def measure_all(programs, opt, versions, build, tmp):
+    """Runs them all, prints, and returns the exit status. build(program): {kind: executable}."""
+    runners, progress, results, interrupted = make_runners(opt), Progress(), {}, False
+    columns = [r.name for r in runners if not r.name.startswith("qemu:")]
+    if opt.qemu:
+        columns.insert(len(columns) - len(opt.runner), "qemu")
+    started = time.strftime("%Y-%m-%d %H:%M:%S")
+    try:
+        measure = compile_cached(CC_HOST, versions[CC_HOST], BENCH / "measure.c")
+        for p in programs:
+            progress.show(f"{p.group}/{p.name}: compiling")
+            row = measure_program(p, runners, build(p), opt, measure, tmp, progress)
+            merge_qemu(row)
+            results[p.group, p.name] = row
+    except KeyboardInterrupt:
+        interrupted = True
+    progress.clear()
+    print(f"{started}, gcc {versions[CC_HOST]} / {versions[CC_GUEST]}, {os.cpu_count()} CPUs, "
+          f"{opt.size}, {'least' if opt.least else 'median'} of {opt.rounds}")
+    print_table(results, columns)
+    if opt.json:
+        rows = [{"group": g, "program": n, "runners": r} for (g, n), r in results.items()]
+        Path(opt.json).write_text(json.dumps(
+            {"date": started, "gcc": versions, "work": opt.size,
+             "rounds": opt.rounds, "least": opt.least, "complete": not interrupted, "results": rows}, indent=1) + "\n")
+    if interrupted:
+        return 130
+    bad = any("why" in row[c] and row[c]["why"] != "-" for row in results.values()
+              for c in columns if c in ENGINES or c == "native")
+    return 1 if bad else 0
+
+
+def stop_on_signals():
+    for s in (signal.SIGINT, signal.SIGTERM):  # also where a shell started us with SIGINT ignored
+        signal.signal(s, interrupt)
+
+
+def main():
+    opt = parse_arguments()
+    stop_on_signals()
+    versions = compilers()
     sources = [f for g in GROUPS for f in sorted((BENCH / "programs" / g).iterdir())
                if f.suffix == ".c" or f.suffix in SCRIPTS]
     programs = [Program(f, not opt.full) for f in sources]
@@ -332,44 +384,16 @@ def main():
                 (not opt.only or p.name in opt.only)]
     if not programs:
         die("no such program")
-    check_versions(programs, runners, opt)
-    progress, results, interrupted = Progress(), {}, False
-    columns = [r.name for r in runners if not r.name.startswith("qemu:")]
-    if opt.qemu:
-        columns.insert(len(columns) - len(opt.runner), "qemu")
-    started = time.strftime("%Y-%m-%d %H:%M:%S")
+    check_versions(programs, make_runners(opt), opt)
+
+    def build(program):
+        if program.script:
+            return {}
+        compiled = lambda cc, *extra: compile_cached(cc, versions[cc], program.source, extra)
+        return {"native": compiled(CC_HOST), "novec": compiled(CC_HOST, "-fno-tree-vectorize"), "guest": compiled(CC_GUEST)}
+
     with tempfile.TemporaryDirectory(prefix="doppel-bench-") as tmp:
-        try:
-            measure = compile_cached(CC_HOST, versions[CC_HOST], BENCH / "measure.c")
-            for p in programs:
-                exes = {}
-                if not p.script:
-                    progress.show(f"{p.group}/{p.name}: compiling")
-                    exes = {
-                        "native": compile_cached(CC_HOST, versions[CC_HOST], p.source),
-                        "novec": compile_cached(CC_HOST, versions[CC_HOST], p.source,
-                                                ["-fno-tree-vectorize"]),
-                        "guest": compile_cached(CC_GUEST, versions[CC_GUEST], p.source),
-                    }
-                row = measure_program(p, runners, exes, opt, measure, tmp, progress)
-                merge_qemu(row)
-                results[p.group, p.name] = row
-        except KeyboardInterrupt:
-            interrupted = True
-    progress.clear()
-    print(f"{started}, gcc {versions[CC_HOST]} / {versions[CC_GUEST]}, {os.cpu_count()} CPUs, "
-          f"{'full' if opt.full else 'quick'}, median of {opt.rounds}")
-    print_table(results, columns)
-    if opt.json:
-        rows = [{"group": g, "program": n, "runners": r} for (g, n), r in results.items()]
-        Path(opt.json).write_text(json.dumps(
-            {"date": started, "gcc": versions, "work": "full" if opt.full else "quick",
-             "rounds": opt.rounds, "complete": not interrupted, "results": rows}, indent=1) + "\n")
-    if interrupted:
-        sys.exit(130)
-    bad = any("why" in row[c] and row[c]["why"] != "-" for row in results.values()
-              for c in columns if c in ENGINES or c == "native")
-    sys.exit(1 if bad else 0)
+        sys.exit(measure_all(programs, opt, versions, build, tmp))
 
 
 if __name__ == "__main__":
