@@ -15,11 +15,11 @@
 enum drive_interface { DRIVE_VIRTIO, DRIVE_PFLASH };
 
 struct drive {
-    char *file;
-    char *format;
+    struct block_spec spec;
+    const char *serial;
     enum drive_interface interface;
     int unit; /* -1: the next */
-    bool read_only, snapshot, packed;
+    bool packed;
 };
 
 static int
@@ -35,10 +35,17 @@ add_disk(struct machine_config *cfg, const char *shown, const struct drive *d)
     if (cfg->n_disks == MACHINE_DISKS_MAX) {
         return cli_error(CMD_boot, "%s: at most %d disks", shown, MACHINE_DISKS_MAX);
     }
-    struct machine_disk disk = {.name = d->file, .read_only = d->read_only, .packed = d->packed};
-    disk.fd = open(d->file, (d->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
-    if (disk.fd < 0) {
-        return file_error(shown, d->file, errno);
+    const char *slash = strrchr(d->spec.file, '/');
+    struct machine_disk disk = {
+        .name = d->spec.file,
+        .serial = d->serial != NULL ? d->serial : slash != NULL ? slash + 1 : d->spec.file,
+        .packed = d->packed,
+    };
+    struct err e = {""};
+    const int r = block_open(&d->spec, &disk.block, &e);
+    if (r != 0) {
+        cli_error(CMD_boot, "%s: %s", shown, e.text);
+        return r == -ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_EXECUTE;
     }
     cfg->disks[cfg->n_disks++] = disk;
     return 0;
@@ -51,14 +58,14 @@ add_flash(struct machine_config *cfg, const char *shown, const struct drive *d)
     if (unit >= ARRAY_LEN(cfg->flash) || cfg->flash[unit].there) {
         return cli_error(CMD_boot, "%s: there are two banks of flash, units 0 and 1, for one file each", shown);
     }
-    if (d->format != NULL && strcmp(d->format, "raw") != 0) {
+    if (d->spec.format != NULL && strcmp(d->spec.format, "raw") != 0) {
         return cli_error(CMD_boot, "%s: flash is format=raw", shown);
     }
     struct machine_flash *f = &cfg->flash[unit];
-    f->mode = d->read_only ? FLASH_READ_ONLY : d->snapshot ? FLASH_SNAPSHOT : FLASH_KEPT;
-    f->fd = open(d->file, (f->mode == FLASH_KEPT ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+    f->mode = d->spec.read_only ? FLASH_READ_ONLY : d->spec.snapshot ? FLASH_SNAPSHOT : FLASH_KEPT;
+    f->fd = open(d->spec.file, (f->mode == FLASH_KEPT ? O_RDWR : O_RDONLY) | O_CLOEXEC);
     if (f->fd < 0) {
-        return file_error(shown, d->file, errno);
+        return file_error(shown, d->spec.file, errno);
     }
     f->there = true;
     return 0;
@@ -67,10 +74,10 @@ add_flash(struct machine_config *cfg, const char *shown, const struct drive *d)
 int
 vm_disk_parse(struct machine_config *cfg, const char *shown, char *text)
 {
-    struct drive d = {.file = text};
+    struct drive d = {.spec.file = text};
     for (char *comma; (comma = strrchr(text, ',')) != NULL; *comma = 0) {
         if (strcmp(comma, ",ro") == 0) {
-            d.read_only = true;
+            d.spec.read_only = true;
         } else if (strcmp(comma, ",packed") == 0) {
             d.packed = true;
         } else {
@@ -110,53 +117,63 @@ choice(const char *value, const char *const choices[])
 }
 
 static int
-take_word(struct drive *d, const char *shown, const char *name, char *value)
+take_word(struct drive *d, const char *shown, const char *name, const char *value)
 {
-    static const char *const switches[] = {"off", "on", NULL}, *const formats[] = {"raw", NULL}, *const interfaces[] = {"virtio", "pflash", "none", NULL};
-    static const char *const names[] = {"file", "format", "if", "unit", "index", "readonly", "snapshot", "packed", "id", "media", NULL};
-    const int on = choice(value, switches), n = choice(name, names);
-    bool good = true;
-    switch (n) {
-    case 0:
-        d->file = value;
-        good = *value != 0;
-        break;
-    case 1:
-        d->format = value;
-        good = choice(value, formats) >= 0;
-        break;
-    case 2: {
-        const int i = choice(value, interfaces);
-        good = i >= 0;
-        d->interface = i == 1 ? DRIVE_PFLASH : DRIVE_VIRTIO;
-        break;
+    static const char *const switches[] = {"off", "on", NULL}, *const interfaces[] = {"virtio", "none", "pflash", NULL};
+    static const char *const caches[] = {"writeback", "none", "writethrough", "directsync", "unsafe", NULL};
+    static const enum block_cache cache_of[] = {BLOCK_WRITEBACK, BLOCK_WRITEBACK, BLOCK_WRITETHROUGH, BLOCK_WRITETHROUGH, BLOCK_UNSAFE};
+    static const char *const formats[] = {"raw", "qcow2", NULL}, *const discards[] = {"ignore", "off", "unmap", "on", NULL};
+    static const char *const units[] = {"0", "1", "2", "3", "4", "5", "6", "7", NULL}, *const media[] = {"disk", NULL};
+    /* An option has a text, a switch, or one of these values; the same list as in help.def. */
+    const struct {
+        const char *name;
+        const char *const *choices;
+        const char **text;
+        bool *flag;
+    } words[] = {
+        {"file", NULL, &d->spec.file, NULL},
+        {"log", NULL, &d->spec.log, NULL},
+        {"serial", NULL, &d->serial, NULL},
+        {"id", NULL, NULL, NULL}, /* a name for who refers to it: nobody does */
+        {"format", formats, &d->spec.format, NULL},
+        {"media", media, NULL, NULL},
+        {"readonly", switches, NULL, &d->spec.read_only},
+        {"read-only", switches, NULL, &d->spec.read_only},
+        {"snapshot", switches, NULL, &d->spec.snapshot},
+        {"packed", switches, NULL, &d->packed},
+        {"if", interfaces, NULL, NULL},
+        {"unit", units, NULL, NULL},
+        {"index", units, NULL, NULL},
+        {"cache", caches, NULL, NULL},
+        {"discard", discards, NULL, NULL},
+    };
+    unsigned i = 0;
+    while (i < ARRAY_LEN(words) && strcmp(words[i].name, name) != 0) {
+        i++;
     }
-    case 3:
-    case 4:
-        d->unit = *value >= '0' && *value <= '9' && value[1] == 0 ? *value - '0' : -1;
-        good = d->unit >= 0;
-        break;
-    case 5:
-        d->read_only = on == 1;
-        good = on >= 0;
-        break;
-    case 6:
-        d->snapshot = on == 1;
-        good = on >= 0;
-        break;
-    case 7:
-        d->packed = on == 1;
-        good = on >= 0;
-        break;
-    case 8: /* a name, for who would refer to it */
-        break;
-    case 9:
-        good = strcmp(value, "disk") == 0;
-        break;
-    default:
-        return cli_error(CMD_boot, "%s: no option '%s': file, format, if, unit, readonly, snapshot, packed", shown, name);
+    if (i == ARRAY_LEN(words)) {
+        return cli_error(CMD_boot, "%s: no option '%s': `doppel help boot` lists them", shown, name);
     }
-    return good ? 0 : cli_error(CMD_boot, "%s: %s=%s is not understood", shown, name, value);
+    const int chosen = words[i].choices != NULL ? choice(value, words[i].choices) : 0;
+    if (chosen < 0 || *value == 0) {
+        return cli_error(CMD_boot, "%s: %s=%s is not understood", shown, name, value);
+    }
+    if (words[i].text != NULL) {
+        *words[i].text = value;
+    }
+    if (words[i].flag != NULL) {
+        *words[i].flag = chosen == 1;
+    }
+    if (words[i].choices == interfaces) {
+        d->interface = chosen == 2 ? DRIVE_PFLASH : DRIVE_VIRTIO;
+    } else if (words[i].choices == units) {
+        d->unit = chosen;
+    } else if (words[i].choices == caches) {
+        d->spec.cache = cache_of[chosen];
+    } else if (words[i].choices == discards) {
+        d->spec.keep = chosen < 2;
+    }
+    return 0;
 }
 
 int
@@ -174,7 +191,7 @@ vm_drive_parse(struct machine_config *cfg, const char *shown, char *text)
             return r;
         }
     }
-    if (d.file == NULL) {
+    if (d.spec.file == NULL) {
         return cli_error(CMD_boot, "%s: which file? file=PATH", shown);
     }
     return d.interface == DRIVE_PFLASH ? add_flash(cfg, shown, &d) : add_disk(cfg, shown, &d);

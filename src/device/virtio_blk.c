@@ -4,9 +4,10 @@
  * VIRTIO 1.3 §5.2. A request is a chain: type 4 | 0 4 | sector 8, then data, then one byte for the status. Features: flush, discard,
  * write zeroes, serial number; the layout of the buffers is the driver's choice.
  *
- *      hart: notify ──eventfd──► thread: pop ──► io_uring (or, without, the system call itself) ──► push, interrupt
+ *      hart: notify ──kick──► thread: pop ──► block_queue_submit() … done ──► push, interrupt
  *
- * The thread has up to DEPTH requests under way. While it works the driver need not notify.
+ * What the bytes are is block/block.h's business. The thread has up to DEPTH requests under way; none waits for another, and no hart
+ * for any. While it works the driver need not notify.
  *
  * Threads: queues under the lock; requests belong to the disk's thread, which a reset waits for.
  * Trust: lengths and sectors are checked against the disk's size, as sectors, before they become bytes.
@@ -14,20 +15,14 @@
 #include "device/virtio_devices.h"
 
 #include "base/check.h"
+#include "block/queue.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <liburing.h>
-#include <linux/fs.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define SECTOR      512
 #define DEPTH       64  /* requests under way at once */
@@ -72,51 +67,38 @@ struct zero_range {
 };
 
 struct request {
+    struct block_io io;
+    struct blk *disk;   /* ref */
     struct vq_chain chain;
     struct header head;
-    struct iovec *data; /* into: chain.iov, cut to the data */
-    int n_data;
-    uint64_t bytes;     /* of data */
     uint8_t *status;    /* into: guest RAM; the last byte of the chain */
     struct request *next_free;
 };
 
 struct blk {
     struct virtio v;
-    int fd;           /* own */
-    int kick;         /* own: eventfd */
+    struct block *block;       /* own */
+    struct block_queue *queue; /* own */
     uint64_t sectors;
-    bool read_only, has_uring;
     uint8_t serial[SERIAL_MAX];
-    struct io_uring uring;
-    uint64_t kicked;  /* what is read from `kick` */
     pthread_t thread;
 
     /* the thread's */
     struct request requests[DEPTH];
     struct request *free;
-    unsigned under_way;
     bool stop; /* under v.dev.lock */
 };
-
-static void
-kick(const struct blk *b)
-{
-    const uint64_t one = 1;
-    while (write(b->kick, &one, sizeof one) < 0 && errno == EINTR) {
-    }
-}
 
 static void
 notify(struct virtio *v, unsigned queue)
 {
     vq_hush(v, queue);
-    kick((struct blk *)v);
+    block_queue_kick(((struct blk *)v)->queue);
 }
 
 /* ---- one request ---- */
 
-/* Cut the first `skip` bytes off, and keep `bytes` of the rest. */
+/* The data: `bytes` of a list, behind the first `skip`. It is cut where it lies. */
 static void
 cut(struct request *r, struct iovec *iov, unsigned n, uint64_t skip, uint64_t bytes)
 {
@@ -125,10 +107,10 @@ cut(struct request *r, struct iovec *iov, unsigned n, uint64_t skip, uint64_t by
         iov++;
         n--;
     }
-    r->data = iov;
-    r->n_data = 0;
-    r->bytes = bytes;
-    for (; bytes > 0; r->n_data++, iov++) {
+    r->io.iov = iov;
+    r->io.n_iov = 0;
+    r->io.n = bytes;
+    for (; bytes > 0; r->io.n_iov++, iov++) {
         iov->iov_base = (uint8_t *)iov->iov_base + skip;
         iov->iov_len -= skip;
         skip = 0;
@@ -143,63 +125,27 @@ is_on_disk(const struct blk *b, uint64_t sector, uint64_t n_sectors)
     return sector <= b->sectors && n_sectors <= b->sectors - sector;
 }
 
-/* What is left of a transfer that was cut short, or all of it: 0 or -errno. */
+/* A range to be zero, or to be forgotten. */
 static int
-transfer(const struct blk *b, struct request *r, uint64_t done)
-{
-    uint64_t left = r->bytes - done;
-    off_t at = (off_t)(r->head.sector * SECTOR + done);
-    cut(r, r->data, (unsigned)r->n_data, done, left);
-    while (left > 0) {
-        const ssize_t n = r->head.type == T_IN ? preadv(b->fd, r->data, r->n_data, at) : pwritev(b->fd, r->data, r->n_data, at);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            return n < 0 ? -errno : -EIO; /* the file has become shorter */
-        }
-        left -= (uint64_t)n;
-        at += n;
-        cut(r, r->data, (unsigned)r->n_data, (uint64_t)n, left);
-    }
-    return 0;
-}
-
-/* Make a range zero, or forget it. File systems differ in what they can. */
-static int
-zero(const struct blk *b, const struct request *r)
+prepare_range(const struct blk *b, struct request *r)
 {
     struct zero_range z;
-    if (r->chain.out_bytes != sizeof r->head + sizeof z) {
-        return -EINVAL;
+    if (b->block->read_only || r->chain.out_bytes != sizeof r->head + sizeof z) {
+        return S_IOERR;
     }
     vq_get(&r->chain, sizeof r->head, &z, sizeof z);
     const bool discard = r->head.type == T_DISCARD;
     if (z.n_sectors > ZERO_MAX || !is_on_disk(b, z.sector, z.n_sectors) || (z.flags & ~(discard ? 0u : 1u)) != 0) {
-        return -EINVAL;
+        return S_IOERR;
     }
-    off_t at = (off_t)(z.sector * SECTOR), n = (off_t)z.n_sectors * SECTOR;
-    const bool hole = discard || (z.flags & 1);
-    if (n == 0 || fallocate(b->fd, FALLOC_FL_KEEP_SIZE | (hole ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE), at, n) == 0 || discard ||
-        fallocate(b->fd, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, at, n) == 0) {
-        return 0; /* a discard need not have done anything */
-    }
-    static const uint8_t zeros[65536];
-    while (n > 0) {
-        const ssize_t done = pwrite(b->fd, zeros, n < (off_t)sizeof zeros ? (size_t)n : sizeof zeros, at);
-        if (done < 0 && errno == EINTR) {
-            continue;
-        }
-        if (done <= 0) {
-            return -EIO;
-        }
-        at += done;
-        n -= done;
-    }
-    return 0;
+    r->io.op = discard ? BLOCK_DISCARD : BLOCK_ZERO;
+    r->io.unmap = (z.flags & 1) != 0;
+    r->io.off = z.sector * SECTOR;
+    r->io.n = (uint64_t)z.n_sectors * SECTOR;
+    return S_OK;
 }
 
-/* Find out what is asked. Returns S_OK if it is to be done, by io_uring where that can. */
+/* Find out what is asked. S_OK: r->io is to be submitted. */
 static int
 prepare(const struct blk *b, struct request *r)
 {
@@ -208,13 +154,15 @@ prepare(const struct blk *b, struct request *r)
     switch (type) {
     case T_IN:
     case T_OUT: {
-        if (type == T_OUT && b->read_only) {
+        if (type == T_OUT && b->block->read_only) {
             return S_IOERR;
         }
         const uint64_t bytes = type == T_IN ? c->in_bytes - 1 : c->out_bytes - sizeof r->head;
         if (bytes % SECTOR != 0 || !is_on_disk(b, r->head.sector, bytes / SECTOR)) {
             return S_IOERR;
         }
+        r->io.op = type == T_IN ? BLOCK_READ : BLOCK_WRITE;
+        r->io.off = r->head.sector * SECTOR;
         if (type == T_IN) {
             cut(r, c->iov + c->n_out, c->n_in, 0, bytes);
         } else {
@@ -224,30 +172,13 @@ prepare(const struct blk *b, struct request *r)
     }
     case T_DISCARD:
     case T_WRITE_ZEROES:
-        return b->read_only ? S_IOERR : S_OK;
+        return prepare_range(b, r);
     case T_FLUSH:
-    case T_GET_ID:
+        r->io.op = BLOCK_FLUSH;
+        r->io.n = 0;
         return S_OK;
     }
     return S_UNSUPP;
-}
-
-/* Without io_uring, and what is rare: 0 or -errno. */
-static int
-do_it(const struct blk *b, struct request *r)
-{
-    switch (r->head.type) {
-    case T_IN:
-    case T_OUT:
-        return transfer(b, r, 0);
-    case T_FLUSH:
-        return fdatasync(b->fd) == 0 ? 0 : -errno;
-    case T_GET_ID:
-        vq_put(&r->chain, 0, b->serial, r->chain.in_bytes - 1 < SERIAL_MAX ? (size_t)r->chain.in_bytes - 1 : SERIAL_MAX);
-        return 0;
-    default:
-        return zero(b, r);
-    }
 }
 
 static void
@@ -268,29 +199,11 @@ finish(struct blk *b, struct request *r, int status)
 
 /* ---- the thread ---- */
 
-/* Hand it to io_uring. False: it is no work for that. */
-static bool
-submit(struct blk *b, struct request *r)
+static void
+done(struct block_io *io, int result)
 {
-    const uint32_t type = r->head.type;
-    struct io_uring_sqe *sqe = NULL;
-    if (b->has_uring && (type == T_FLUSH || ((type == T_IN || type == T_OUT) && r->bytes > 0))) {
-        sqe = io_uring_get_sqe(&b->uring);
-    }
-    if (sqe == NULL) {
-        return false;
-    }
-    const uint64_t at = r->head.sector * SECTOR;
-    if (type == T_FLUSH) {
-        io_uring_prep_fsync(sqe, b->fd, IORING_FSYNC_DATASYNC);
-    } else if (type == T_IN) {
-        io_uring_prep_readv(sqe, b->fd, r->data, (unsigned)r->n_data, at);
-    } else {
-        io_uring_prep_writev(sqe, b->fd, r->data, (unsigned)r->n_data, at);
-    }
-    io_uring_sqe_set_data(sqe, r);
-    b->under_way++;
-    return true;
+    struct request *r = (struct request *)io;
+    finish(r->disk, r, result == 0 ? S_OK : S_IOERR);
 }
 
 static void
@@ -304,26 +217,18 @@ begin(struct blk *b, struct request *r)
     }
     int status = S_IOERR;
     if (r->status != NULL && vq_get(c, 0, &r->head, sizeof r->head) == sizeof r->head) {
-        status = prepare(b, r);
-        if (status == S_OK) {
-            if (submit(b, r)) {
+        if (r->head.type == T_GET_ID) {
+            vq_put(c, 0, b->serial, c->in_bytes - 1 < SERIAL_MAX ? (size_t)c->in_bytes - 1 : SERIAL_MAX);
+            status = S_OK;
+        } else {
+            status = prepare(b, r);
+            if (status == S_OK) {
+                block_queue_submit(b->queue, &r->io);
                 return;
             }
-            status = do_it(b, r) == 0 ? S_OK : S_IOERR;
         }
     }
     finish(b, r, status);
-}
-
-/* io_uring is done with a request: what it left over is done here. */
-static void
-complete(struct blk *b, struct request *r, int result)
-{
-    b->under_way--;
-    if (result >= 0 && r->head.type != T_FLUSH && (uint64_t)result < r->bytes) {
-        result = transfer(b, r, (uint64_t)result);
-    }
-    finish(b, r, result >= 0 ? S_OK : S_IOERR);
 }
 
 /* Begin what is in the queue. False: the disk is to be put away. */
@@ -346,45 +251,13 @@ take(struct blk *b)
     }
 }
 
-/* Wait for a notification, or for something that is under way. */
-static void
-wait_uring(struct blk *b, bool *listening)
-{
-    if (!*listening) {
-        struct io_uring_sqe *sqe = io_uring_get_sqe(&b->uring);
-        CHECK(sqe != NULL); /* there is room for DEPTH and this one */
-        io_uring_prep_read(sqe, b->kick, &b->kicked, sizeof b->kicked, 0);
-        io_uring_sqe_set_data(sqe, NULL);
-        *listening = true;
-    }
-    const int n = io_uring_submit_and_wait(&b->uring, 1);
-    CHECK(n >= 0 || n == -EINTR || n == -EAGAIN || n == -EBUSY);
-    struct io_uring_cqe *cqe;
-    while (io_uring_peek_cqe(&b->uring, &cqe) == 0) {
-        struct request *r = io_uring_cqe_get_data(cqe);
-        const int result = cqe->res;
-        io_uring_cqe_seen(&b->uring, cqe);
-        if (r != NULL) {
-            complete(b, r, result);
-        } else {
-            *listening = false;
-        }
-    }
-}
-
 static void *
 work(void *arg)
 {
     struct blk *b = arg;
-    bool listening = false;
     prctl(PR_SET_NAME, "disk");
-    while (take(b) || b->under_way > 0) {
-        if (b->has_uring) {
-            wait_uring(b, &listening);
-        } else {
-            while (read(b->kick, &b->kicked, sizeof b->kicked) < 0 && errno == EINTR) {
-            }
-        }
+    while (take(b) || block_queue_under_way(b->queue) > 0) {
+        block_queue_wait(b->queue);
     }
     return NULL;
 }
@@ -398,13 +271,10 @@ blk_free(struct virtio *v)
     device_lock(&v->dev);
     b->stop = true;
     device_unlock(&v->dev);
-    kick(b);
+    block_queue_kick(b->queue);
     pthread_join(b->thread, NULL);
-    if (b->has_uring) {
-        io_uring_queue_exit(&b->uring);
-    }
-    close(b->kick);
-    close(b->fd);
+    block_queue_free(b->queue);
+    block_close(b->block);
     free(b);
 }
 
@@ -415,21 +285,6 @@ static const struct virtio_ops ops_ = {
     .notify = notify,
     .free = blk_free,
 };
-
-/* Bytes of a file or block device; -errno if it is neither. */
-static int64_t
-size_of(int fd)
-{
-    struct stat st;
-    uint64_t bytes;
-    if (fstat(fd, &st) != 0) {
-        return -errno;
-    }
-    if (S_ISREG(st.st_mode)) {
-        return st.st_size;
-    }
-    return !S_ISBLK(st.st_mode) ? -EINVAL : ioctl(fd, BLKGETSIZE64, &bytes) == 0 ? (int64_t)bytes : -errno;
-}
 
 static void
 configure(struct blk *b)
@@ -448,7 +303,7 @@ configure(struct blk *b)
     };
     memcpy(b->v.s.config, &c, sizeof c);
     b->v.config_bytes = b->v.config_writable = sizeof c;
-    b->v.features = F_SEG_MAX | F_BLK_SIZE | F_FLUSH | (b->read_only ? F_RO : F_DISCARD | F_WRITE_ZEROES);
+    b->v.features = F_SEG_MAX | F_BLK_SIZE | F_FLUSH | (b->block->read_only ? F_RO : F_DISCARD | F_WRITE_ZEROES);
 }
 
 static int
@@ -467,47 +322,42 @@ start(struct blk *b)
 }
 
 struct device *
-virtio_blk_new(const struct virtio_place *at, int fd, bool read_only, const char *name, struct err *e)
+virtio_blk_new(const struct virtio_place *at, struct block *block, const char *serial, struct err *e)
 {
     struct blk *b = calloc(1, sizeof *b);
-    const int64_t bytes = size_of(fd);
-    if (b == NULL || bytes < 0) {
-        err_set(e, b == NULL ? -ENOMEM : (int)bytes, "disk %s", name);
-        goto free_blk;
+    if (b == NULL) {
+        err_set(e, -ENOMEM, "disk");
+        goto close_block;
     }
-    const char *slash = strrchr(name, '/'), *base = slash != NULL ? slash + 1 : name;
     b->v.ops = &ops_;
-    b->fd = fd;
-    b->read_only = read_only;
-    b->sectors = (uint64_t)bytes / SECTOR;
-    memcpy(b->serial, base, strnlen(base, SERIAL_MAX));
+    b->block = block;
+    b->sectors = block->bytes / SECTOR;
+    memcpy(b->serial, serial, strnlen(serial, SERIAL_MAX));
     for (unsigned i = 0; i < DEPTH; i++) {
+        b->requests[i].disk = b;
+        b->requests[i].io.done = done;
         b->requests[i].next_free = b->free;
         b->free = &b->requests[i];
     }
     configure(b);
-    b->kick = eventfd(0, EFD_CLOEXEC);
-    if (b->kick < 0) {
-        err_set(e, -errno, "disk %s", name);
+    b->queue = block_queue_new(block, DEPTH, e);
+    if (b->queue == NULL) {
         goto free_blk;
     }
-    b->has_uring = io_uring_queue_init(2 * DEPTH, &b->uring, 0) == 0; /* containers often forbid it */
     if (virtio_mmio_init(&b->v, at, e) < 0) {
-        goto close_kick;
+        goto free_queue;
     }
     const int r = start(b);
     if (r == 0) {
         return &b->v.dev;
     }
-    err_set(e, r, "a thread for disk %s", name);
+    err_set(e, r, "a thread for a disk");
 
-close_kick:
-    if (b->has_uring) {
-        io_uring_queue_exit(&b->uring);
-    }
-    close(b->kick);
+free_queue:
+    block_queue_free(b->queue);
 free_blk:
-    close(fd);
     free(b);
+close_block:
+    block_close(block);
     return NULL;
 }

@@ -7,6 +7,7 @@
 #define DOPPEL_VIRTIO_DEVICES_H
 
 #include "base/err.h"
+#include "block/block.h"
 #include "device/chardev.h"
 #include "device/net_user.h"
 #include "device/virtio.h"
@@ -14,8 +15,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A disk: `fd`, own from then on (also if it fails), is a file or a block device; `name` for messages and as the serial number. */
-struct device *virtio_blk_new(const struct virtio_place *at, int fd, bool read_only, const char *name, struct err *e);
+/* A disk: `block` is its own from then on, also if it fails. Of the serial number 20 bytes count. */
+struct device *virtio_blk_new(const struct virtio_place *at, struct block *block, const char *serial, struct err *e);
 
 /* A network of the guest's own behind the host's address: 10.0.2.0/24, DHCP, DNS. */
 struct device *virtio_net_new(const struct virtio_place *at, const struct net_forward *forwards, unsigned n_forwards, struct err *e);

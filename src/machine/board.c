@@ -82,7 +82,7 @@ put_virtio(struct machine *m, struct err *e)
     }
     for (unsigned i = 0; i < cfg->n_disks; i++) {
         const struct machine_disk *disk = &cfg->disks[i];
-        if (!put(m, virtio_blk_new(next_slot(m, &at, disk->packed), disk->fd, disk->read_only, disk->name, e))) {
+        if (!put(m, virtio_blk_new(next_slot(m, &at, disk->packed), disk->block, disk->serial, e))) {
             return false;
         }
     }

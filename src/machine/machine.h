@@ -11,6 +11,7 @@
 #define DOPPEL_MACHINE_H
 
 #include "base/err.h"
+#include "block/block.h"
 #include "device/flash.h"
 #include "device/net_user.h"
 #include "engine/engine.h"
@@ -30,9 +31,10 @@
 #define MACHINE_CONTROL_MAX  4
 
 struct machine_disk {
-    int fd;           /* own: taken by machine_new() */
-    const char *name; /* ref: for messages */
-    bool read_only, packed;
+    struct block *block; /* own: taken by machine_new() */
+    const char *name;    /* ref: of its file */
+    const char *serial;  /* ref */
+    bool packed;
 };
 
 /* A folder of this machine that the guest mounts by its tag. */

@@ -94,16 +94,16 @@ blocks(const struct machine *m)
         const struct machine_disk *d = &m->cfg.disks[i];
         char device[16];
         snprintf(device, sizeof device, "virtio%u", i);
-        const off_t end = lseek(d->fd, 0, SEEK_END);
-        const json_int_t bytes = end > 0 ? end : 0;
+        const json_int_t bytes = (json_int_t)d->block->bytes;
+        const char *format = d->block->ops->name;
         struct stat st = {0};
-        fstat(d->fd, &st);
-        json_t *image = json_pack("{ss ss sI sI sb}", "filename", d->name, "format", "raw", "virtual-size", bytes, "actual-size",
+        fstat(d->block->file, &st);
+        json_t *image = json_pack("{ss ss sI sI sb}", "filename", d->name, "format", format, "virtual-size", bytes, "actual-size",
                                   (json_int_t)st.st_blocks * 512, "dirty-flag", 0);
-        json_t *inserted = json_pack("{ss ss ss sb si sb si ss si si si si si si s{sb sb sb} so}", "file", d->name, "node-name", device, "drv", "raw",
-                                     "ro", d->read_only, "backing_file_depth", 0, "encrypted", 0, "write_threshold", 0,
+        json_t *inserted = json_pack("{ss ss ss sb si sb si ss si si si si si si s{sb sb sb} so}", "file", d->name, "node-name", device, "drv", format,
+                                     "ro", d->block->read_only, "backing_file_depth", 0, "encrypted", 0, "write_threshold", 0,
                                      "detect_zeroes", "off", "bps", 0, "bps_rd", 0, "bps_wr", 0, "iops", 0, "iops_rd", 0, "iops_wr", 0,
-                                     "cache", "writeback", 1, "direct", 0, "no-flush", 0, "image", image);
+                                     "cache", "writeback", d->block->cache != BLOCK_WRITETHROUGH, "direct", 0, "no-flush", d->block->cache == BLOCK_UNSAFE, "image", image);
         json_array_append_new(list, json_pack("{ss ss sb sb ss ss so}", "device", device, "qdev", device, "locked", 0, "removable", 0,
                                               "type", "unknown", "io-status", "ok", "inserted", inserted));
     }

@@ -50,7 +50,7 @@ info_block(struct monitor *mon)
     const struct machine *m = mon->q->m;
     for (unsigned i = 0; i < m->cfg.n_disks; i++) {
         const struct machine_disk *d = &m->cfg.disks[i];
-        fprintf(mon->out, "virtio%u: %s%s\r\n", i, d->name, d->read_only ? " (read-only)" : "");
+        fprintf(mon->out, "virtio%u: %s%s\r\n", i, d->name, d->block->read_only ? " (read-only)" : "");
     }
 }
 

@@ -5,6 +5,7 @@
 
 #include "fake.h"
 
+#include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -44,7 +45,13 @@ start(void **state, bool read_only)
     CHECK(fd >= 0 && ftruncate(fd, SECTORS * 512 + 100) == 0);
     x.fd = dup(fd);
     const struct virtio_place at = {.pm = &x.f.pm, .base = BASE, .irq = fake_irq(&x.f, 8)};
-    x.d = virtio_blk_new(&at, fd, read_only, "some/where/disk.img", &x.f.e);
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    struct block *block;
+    const struct block_spec spec = {.file = path, .read_only = read_only};
+    CHECK(block_open(&spec, &block, &x.f.e) == 0);
+    close(fd);
+    x.d = virtio_blk_new(&at, block, "disk.img", &x.f.e);
     CHECK(x.d != NULL);
     set(&x, 0x70, 3);
     set(&x, 0x24, 1);
