@@ -25,6 +25,10 @@ open_at(struct task *t, struct vfs_at *at, int flags, mode_t mode)
     int dir = at->dir;
     if (name[0] == '\0') {
         if (flags & O_PATH) {
+            struct stat st;
+            if (flags & O_DIRECTORY && host_syscall(SYS_fstat, dir, &st) == 0 && !S_ISDIR(st.st_mode)) {
+                return -ENOTDIR;
+            }
             return host_syscall(SYS_fcntl, dir, flags & O_CLOEXEC ? F_DUPFD_CLOEXEC : F_DUPFD, 0);
         }
         snprintf(path, sizeof path, "/proc/self/fd/%d", dir);

@@ -1,5 +1,6 @@
 /* views.c - whatever way a file of /proc is reached, and wherever procfs is mounted, it shows the guest (see proc.test) */
 #include "../abi.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <stdbool.h>
@@ -73,6 +74,7 @@ roundabout(void)
     int proc = open("/proc", O_PATH), file = open("/proc/self/maps", O_PATH), root = open("/", O_PATH);
     int self = openat(proc, "self", O_PATH | O_DIRECTORY), cpu = open("/proc/cpuinfo", O_PATH);
     CHECK(proc >= 0 && file >= 0 && root >= 0 && self >= 0 && cpu >= 0);
+    CHECK(open("/dev/null", O_PATH | O_DIRECTORY) < 0 && errno == ENOTDIR);
     maps("by number", format("/proc/%d/maps", getpid()));
     maps("by its thread", format("/proc/self/task/%d/maps", getpid()));
     maps("up and down", "/proc/./self/task//../maps");
