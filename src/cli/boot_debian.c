@@ -122,7 +122,7 @@ static const char script_[] =
     "\tprintf '[Match]\\nType=ether\\n[Network]\\nDHCP=yes\\n' >/etc/systemd/network/doppel.network\n"
     "\tprintf '[Manager]\\nDefaultTimeoutStartSec=15min\\nDefaultDeviceTimeoutSec=15min\\n' >/etc/systemd/system.conf.d/doppel.conf\n"
     "\tln -sf /usr/lib/systemd/system/systemd-networkd.service /etc/systemd/system/multi-user.target.wants/\n"
-    "\tfor u in systemd-firstboot.service systemd-networkd-wait-online.service; do ln -sf /dev/null /etc/systemd/system/$u; done\n"
+    "\tfor u in systemd-firstboot.service systemd-networkd-wait-online.service; do ln -sfn /dev/null /etc/systemd/system/$u; done\n"
     "\tmkdir -p -m 700 /root/.ssh\n"
     "\tcat keys >/root/.ssh/authorized_keys\n"
     "\tchmod 600 /root/.ssh/authorized_keys\n"
