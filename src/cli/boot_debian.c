@@ -62,7 +62,7 @@ static const char script_[] =
     "\t[ -n \"$v\" ] || { say \"no kernel: apt knows no linux-image-riscv64\"; exit 1; }\n"
     "\tparts=$(apt-cache depends \"$v\" | sed -n 's/^ *Depends: \\(linux-[bm][a-z]*-[0-9].*\\)/\\1/p')\n"
     "\tsay \"fetching $v\"\n"
-    "\trm -rf debs.new; mkdir -p debs; cd debs\n"
+    "\tmkdir -p debs; cd debs\n"
     "\tapt-get -q -o APT::Sandbox::User=root -o Dpkg::Use-Pty=0 download $v $parts >&2\n"
     "\tcd ..\n"
     "\tsay \"unpacking $v\"\n"

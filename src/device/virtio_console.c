@@ -7,8 +7,8 @@
  *      guest    READY ──► we: ADD for each port ──► PORT_READY ──► we: CONSOLE or NAME, OPEN, RESIZE
  *
  * A driver without F_MULTIPORT has port 0 only. Each port is the front of a chardev. What we have to say of a port is a set of events that
- * wait for buffers of the guest's: so it is bounded whatever the guest does. A size is rows, then columns: Linux's order, which
- * all devices follow, not the specification's.
+ * wait for buffers of the guest's: so it is bounded whatever the guest does. A size is columns, then rows, as in the specification;
+ * older Linux takes the one for the other, Debian's 6.12.107 does not.
  *
  * Threads: registers on any hart, `ready` on the I/O thread, all under the lock. A chain whose bytes have no room stays popped.
  */
@@ -144,7 +144,7 @@ tell(struct console *c, const struct port *p, unsigned event)
         n += strnlen(p->name, sizeof m.rest);
         memcpy(m.rest, p->name, n - sizeof m.head);
     } else if (event == EV_RESIZE) {
-        memcpy(m.rest, &(uint16_t[2]){p->rows, p->cols}, 4);
+        memcpy(m.rest, &(uint16_t[2]){p->cols, p->rows}, 4);
         n += 4;
     } else if (event == EV_OPEN) {
         m.head.value = p->connected;
