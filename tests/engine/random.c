@@ -142,11 +142,19 @@ on_timer(int sig)
     __atomic_store_n(&hart.attention, 1, __ATOMIC_SEQ_CST);
 }
 
+/* Interrupts come by the wall clock; what does not end is found by what it has used: the machine may have other work. */
 static void
-timer(unsigned us)
+timer(int which, unsigned us)
 {
     const struct itimerval it = {{us / 1000000, us % 1000000}, {us / 1000000, us % 1000000}};
-    setitimer(ITIMER_REAL, &it, NULL);
+    setitimer(which, &it, NULL);
+}
+
+static void
+timers(const struct machine *m, bool on)
+{
+    timer(ITIMER_REAL, on ? m->interrupt_us : 0);
+    timer(ITIMER_PROF, on && m->interrupt_us == 0 ? HANG_US : 0);
 }
 
 static const struct {
@@ -334,20 +342,20 @@ run(struct machine *m, const struct rprog *p, struct outcome *o)
     memcpy(hart.f, p->f, sizeof hart.f);
     hart.pc = p->entry;
     if (m->kind == ENGINE_ADAPTIVE) {
-        timer(m->interrupt_us != 0 ? m->interrupt_us : HANG_US);
+        timers(m, true);
     }
     running = 1;
     if (sigsetjmp(crash, 1) == 0) {
         run_inside(m, o);
         running = 0;
-        timer(0);
+        timers(m, false);
         engine_hart_release(m->en, &hart);
         engine_cache_save(m->en);
         count_kept(m);
         engine_free(m->en);
     } else { /* the engine is as the crash left it: nobody touches it any more */
         running = 0;
-        timer(0);
+        timers(m, false);
         _mm_setcsr(0x1f80);
         snprintf(died, sizeof died, "doppel died of signal %u", crash_signal);
         o->died = died;
@@ -558,6 +566,7 @@ set_up(void)
     }
     const struct sigaction alarm_sa = {.sa_handler = on_timer, .sa_flags = SA_RESTART | SA_ONSTACK};
     sigaction(SIGALRM, &alarm_sa, NULL);
+    sigaction(SIGPROF, &alarm_sa, NULL);
     /* Translations trust addresses: behind 2^38 there has to be something that faults, and not what the host mapped there. */
     void *p = mmap(NULL, 2 * GUEST_TOP + PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED) {
