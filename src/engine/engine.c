@@ -86,6 +86,7 @@ void
 engine_free(struct engine *en)
 {
     if (en != NULL) {
+        debug_fini(en);
         jit_fini(en);
         code_space_fini(en);
         munmap(en, ENGINE_BYTES);
@@ -156,6 +157,10 @@ engine_is_alone(const struct hart *h)
 HOT static void
 run(struct engine *en, struct hart *h, int64_t budget)
 {
+    if (__builtin_expect(en->debug != NULL, 0) && (((struct landing *)h->landing)->exact || debug_watches(en))) {
+        debug_run(h, budget);
+        return;
+    }
     if (en->cfg.kind == ENGINE_ADAPTIVE) { /* without the switch's table */
         interp_adaptive(h, budget);
         return;
@@ -184,9 +189,9 @@ run(struct engine *en, struct hart *h, int64_t budget)
 
 /* Not inlined: whatever lives across the landing is in this frame's memory or in the hart. */
 HOT __attribute__((noinline)) struct engine_exit
-engine_run(struct engine *en, struct hart *h, int64_t budget)
+engine_run_as(struct engine *en, struct hart *h, int64_t budget, bool exact, bool over)
 {
-    struct landing land = {0};
+    struct landing land = {.exact = exact, .over = over};
     h->engine = en;
     h->slots = en->slots;
     h->landing = &land;
@@ -230,6 +235,12 @@ engine_run(struct engine *en, struct hart *h, int64_t budget)
         land.ex.addr = 0;
     }
     return land.ex;
+}
+
+HOT struct engine_exit
+engine_run(struct engine *en, struct hart *h, int64_t budget)
+{
+    return engine_run_as(en, h, budget, false, false);
 }
 
 _Noreturn void

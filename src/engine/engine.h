@@ -125,12 +125,20 @@ enum exit_kind {
     EXIT_FAULT,     /* load or store at guest address `addr`; `write` if known to be a store */
     EXIT_MISALIGNED, /* atomic access that is not naturally aligned, at `addr` */
     EXIT_FENCE_I,   /* retired; pc is the next instruction; the owner calls engine_code_sync() */
+    EXIT_WATCH,     /* the access at `addr` is about to happen, and a watchpoint waits for it; `write`: it stores */
     EXIT_DIFFERS,   /* the translator is wrong: engine_difference(); the hart is as the translation left it */
+};
+
+/* Accesses to any of [start, start + bytes). */
+struct engine_watch {
+    uint64_t start, bytes;
+    bool loads, stores;
 };
 
 struct engine_exit {
     enum exit_kind kind;
     bool write;
+    bool loads, stores; /* EXIT_WATCH: what the watchpoint waits for */
     int host_sig;  /* EXIT_FAULT: SIGSEGV or SIGBUS as the host raised it; 0 if doppel itself found the address wild */
     int host_code; /* EXIT_FAULT: si_code as the host gave it (SEGV_MAPERR, SEGV_ACCERR, BUS_ADRERR) */
     uint64_t addr;
@@ -164,6 +172,21 @@ unsigned engine_slot_scale(enum engine_kind k);
  * is that of the instruction that stopped (not retired), except as enum exit_kind says.
  */
 struct engine_exit engine_run(struct engine *en, struct hart *h, int64_t budget);
+
+/* The same for one instruction (EXIT_BUDGET: it is done). over: whatever debugging says of it. */
+struct engine_exit engine_step(struct engine *en, struct hart *h, bool over);
+
+/*
+ * Debugging. A breakpoint: EXIT_EBREAK there, before the instruction, which memory still holds. A watchpoint: EXIT_WATCH before an
+ * instruction's access; while there are any, execution is slow. 0 or -ENOMEM. No hart executes meanwhile.
+ */
+#define ENGINE_WATCHES 64
+int engine_break_insert(struct engine *en, uint64_t pc);
+void engine_break_remove(struct engine *en, uint64_t pc);
+bool engine_break_at(const struct engine *en, uint64_t pc);
+int engine_watch_insert(struct engine *en, const struct engine_watch *w);
+void engine_watch_remove(struct engine *en, const struct engine_watch *w);
+void engine_debug_clear(struct engine *en); /* there are none any more; calls nothing of the heap's */
 
 /*
  * To be called first by the owner's handler of SIGSEGV and SIGBUS, with the host address that faulted. If guest code

@@ -63,6 +63,7 @@ struct engine {
     void *shadows;       /* own: shadow stacks for harts to come, each points to the next; jit's lock */
     unsigned n_shadows;
     struct hart *harts;  /* with a translator: all that run; jit's lock */
+    struct engine_debug *debug; /* own: break- and watchpoints, debug.c; NULL: there never were any */
 };
 
 /* Where engine_run waits for an interpreter to end. */
@@ -71,6 +72,8 @@ struct landing {
     struct hart *hart;
     int64_t budget;
     bool counted; /* in engine.running; else hart.inside says it */
+    bool exact; /* as the switch interpreter does it */
+    bool over;  /* … and without break- and watchpoints */
     bool again; /* an interpreter asks to be started once more, from hart.pc with `budget` */
     struct engine_exit ex;
 };
@@ -175,8 +178,17 @@ bool interp_writes_x(const struct insn *i);
 uint32_t interp_threaded_forgotten(void);
 uint32_t interp_threaded_base0_forgotten(void);
 
+/* debug.c. The instruction at pc, which is w in memory; an access that is about to happen, and may leave instead. */
+uint32_t debug_word(const struct engine *en, uint64_t pc, uint32_t w);
+void debug_access(struct hart *h, uint64_t addr, unsigned bytes, bool load, bool store);
+bool debug_watches(const struct engine *en);
+void debug_fini(struct engine *en);
+void debug_run(struct hart *h, int64_t budget); /* exactly, with watchpoints if there are any */
+struct engine_exit engine_run_as(struct engine *en, struct hart *h, int64_t budget, bool exact, bool over); /* engine.c */
+
 /* The four. Each returns only by interp_leave(), except at EXIT_BUDGET and EXIT_ATTENTION, which it reports itself. */
 void interp_switch(struct hart *h, int64_t budget);
+void interp_switch_watch(struct hart *h, int64_t budget);
 void interp_indirect(struct hart *h, int64_t budget);
 void interp_predecoded(struct hart *h, int64_t budget);
 void interp_threaded(struct hart *h, int64_t budget);

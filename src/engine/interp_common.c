@@ -66,6 +66,9 @@ fetch(struct hart *h, uint64_t pc, struct insn *out)
         }
     } while (unlikely(code_epoch(h->engine) != epoch));
     h->in_guest = was;
+    if (unlikely(h->engine->debug != NULL) && !((const struct landing *)h->landing)->over) {
+        w = debug_word(h->engine, pc, w);
+    }
     interp_decode(w, h->exts, out);
     return w;
 }

@@ -235,14 +235,17 @@ typedef uint64_t __attribute__((may_alias, aligned(1))) mem64;
 #define FENCE_TSO() atomic_signal_fence(memory_order_seq_cst)
 #define PAUSE() __builtin_ia32_pause()
 
-#define ALIGNED(a, bytes)                                             \
+#define WATCHED(a, bytes, store) ((void)0)
+#define ALIGNED_TO(a, bytes, store)                                   \
     do {                                                              \
         AT_RISK();                                                    \
         WILD(a, true);                                                \
         if (unlikely(((a) & ((bytes)-1)) != 0)) {                     \
             interp_leave(h, EXIT_MISALIGNED, a);                      \
         }                                                             \
+        WATCHED(a, bytes, store);                                     \
     } while (0)
+#define ALIGNED(a, bytes) ALIGNED_TO(a, bytes, true)
 
 typedef uint32_t __attribute__((may_alias)) amem32;
 typedef uint64_t __attribute__((may_alias)) amem64;
@@ -257,7 +260,7 @@ typedef uint16_t __attribute__((may_alias)) amem16;
 #define LR(bits, addr)                                                             \
     ({                                                                             \
         const uint64_t a_ = U(addr);                                               \
-        ALIGNED(a_, (bits) / 8);                                                   \
+        ALIGNED_TO(a_, (bits) / 8, false);                                         \
         if (i->rm & 1) {                                                           \
             atomic_thread_fence(memory_order_seq_cst);                             \
         }                                                                          \

@@ -4,13 +4,17 @@
  * The plainest of the four and the one that tests trust: it keeps nothing between two instructions, so it also sees
  * modified code at once, and it counts and stops exactly.
  *
- * Compiled twice: for user programs, and for machines (INTERP_MACHINE), where it returns at a poll.
+ * Compiled three times: for user programs, with a look at each access (INTERP_WATCH), and for machines (INTERP_MACHINE), where it returns
+ * at a poll.
  */
 #include "engine/interp_ops.h"
 
 #include "engine/fp_ops.h"
 #ifdef INTERP_MACHINE
 #include "engine/machine_ops.h"
+#endif
+#ifdef INTERP_WATCH
+#include "engine/watch_ops.h"
 #endif
 #include "engine/interp_pc.h"
 

@@ -39,6 +39,7 @@ fetch(struct engine *en, struct hart *h, uint64_t pc, struct insn *out, uint32_t
         }
         w |= (uint32_t)half(en, pc + 2) << 16;
     }
+    w = en->debug != NULL ? debug_word(en, pc, w) : w;
     isa_decode(w, h->exts, out);
     *word = w;
     return true;

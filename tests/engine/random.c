@@ -276,6 +276,7 @@ go_on(const struct machine *m, const struct engine_exit *ex)
         break;
     case EXIT_ATTENTION:
     case EXIT_BUDGET:
+    case EXIT_WATCH:
         break;
     }
     return false;

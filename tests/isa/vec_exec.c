@@ -119,7 +119,7 @@ vec_exec_row(struct vec_exec *x, const struct vec_row *r, vec_run_fn *run, int64
         [EXIT_BUDGET] = "does not end",    [EXIT_ATTENTION] = "attention",  [EXIT_ECALL] = "ecall",
         [EXIT_EBREAK] = "ebreak",          [EXIT_ILLEGAL] = "illegal",      [EXIT_FETCH] = "fetch fault",
         [EXIT_FAULT] = "access fault",     [EXIT_MISALIGNED] = "misaligned", [EXIT_FENCE_I] = "fence.i",
-        [EXIT_DIFFERS] = "differs",
+        [EXIT_DIFFERS] = "differs",        [EXIT_WATCH] = "watched access",
     };
     static char why[128];
     struct hart *h = &x->hart;
