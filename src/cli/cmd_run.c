@@ -13,7 +13,9 @@
 #include "cli/run_env.h"
 
 #include "base/check.h"
+#include "debug/gdb.h"
 #include "engine/store.h"
+#include "process/debug.h"
 #include "process/exec.h"
 #include "process/fakeroot.h"
 #include "process/report.h"
@@ -63,6 +65,7 @@ struct run {
     const char *option; /* the one being taken, or the variable that stands for it: for messages */
     const char *cpu, *cpu_option;
     const char *cache;
+    const char *gdb; /* where a debugger connects; or NULL */
     bool no_cache;
     uint64_t given; /* bit: enum opt_id, of the command line and not of the environment */
     bool stop; /* --help, --version */
@@ -324,6 +327,9 @@ take_option(struct run *r, enum opt_id id, char *v)
     case OPT_run_verbose:
         r->opt.verbose = true;
         return 0;
+    case OPT_run_gdb:
+        r->gdb = v;
+        return 0;
     case OPT_run_dump_state:
         if (v != NULL && strcmp(v, "json") != 0) {
             return cli_error(CMD_run, "%s: json or nothing: %s", r->option, v);
@@ -394,6 +400,9 @@ check_together(const struct run *r)
     if (is_given(r, OPT_run_check) && r->opt.engine != ENGINE_ADAPTIVE) {
         return cli_error(CMD_run, "--check: needs --engine=adaptive: nothing else has translations");
     }
+    if (r->gdb != NULL && is_given(r, OPT_run_check)) {
+        return cli_error(CMD_run, "--gdb: not with --check, which counts on code being what memory holds");
+    }
     if (is_given(r, OPT_run_user) && !r->vfs.fake_root) {
         return cli_error(CMD_run, "--user: needs --fake-root: otherwise the program is you");
     }
@@ -454,7 +463,7 @@ open_cache(const struct run *r)
 {
     char path[PATH_MAX];
     struct err e = {.text = ""};
-    if (r->no_cache || r->opt.engine != ENGINE_ADAPTIVE || getauxval(AT_SECURE) != 0 ||
+    if (r->no_cache || r->gdb != NULL || r->opt.engine != ENGINE_ADAPTIVE || getauxval(AT_SECURE) != 0 ||
         !cache_folder(r->cache, path, sizeof path)) {
         return -1;
     }
@@ -491,6 +500,24 @@ find_program(struct run *r, struct task *t, const char *name, char path[PATH_MAX
     }
     err_set(e, 0, "%s: not here, and not in PATH", name);
     return err;
+}
+
+/* A debugger's connection, among the monitor's descriptors. 0, or -errno with *e. */
+static int
+wait_for_debugger(struct run *r, struct vfs *vfs, struct err *e)
+{
+    const int listening = gdb_listen(r->gdb, e);
+    const int fd = listening >= 0 ? gdb_accept(listening) : listening;
+    if (listening >= 0) {
+        close(listening);
+        if (fd < 0) {
+            return err_set(e, fd, "wait for a debugger at %s", r->gdb);
+        }
+        r->opt.gdb_fd = vfs_fd_hide(vfs, fd);
+        /* Breakpoints are in what is decoded and translated here, of the instructions that are there. */
+        r->opt.tuning.opts_off |= engine_opt_by_name("hle", 3);
+    }
+    return fd < 0 ? fd : r->opt.gdb_fd < 0 ? err_set(e, r->opt.gdb_fd, "debugger") : 0;
 }
 
 /* The guest's environment, for the first program: run_env.h. */
@@ -588,7 +615,10 @@ start(struct run *r, int argc, char **argv)
     r->opt.secure = getauxval(AT_SECURE) != 0;
     r->opt.secure |= fakeroot_exec(t, found.fd, false);
     report_init();
-    if (exec_begin(t, &s, &e) != 0) {
+    if (r->gdb != NULL && wait_for_debugger(r, vfs, &e) != 0) {
+        return cli_error(CMD_run, "%s", e.text);
+    }
+    if (exec_begin(t, &s, &e) != 0 || (r->gdb != NULL && debug_begin(t, &e) != 0)) {
         cli_error(CMD_run, "%s: %s", path, e.text);
         return EXIT_CANNOT_EXECUTE;
     }
@@ -604,7 +634,7 @@ defaults(struct run *r)
     r->opt.guest_base = DEFAULT_BASE;
     r->opt.uname_release = DEFAULT_RELEASE;
     r->opt.sysroot = DEFAULT_SYSROOT;
-    r->opt.prof_svg_fd = r->opt.prof_json_fd = -1;
+    r->opt.prof_svg_fd = r->opt.prof_json_fd = r->opt.gdb_fd = -1;
     r->vfs.uid = r->vfs.gid = (uint32_t)-1;
 }
 

@@ -479,8 +479,10 @@ exec_begin(struct task *t, const struct exec_start *s, struct err *e)
 {
     struct process *p = t->proc;
     struct engine_config cfg = {.kind = p->opt->engine, .guest_base = p->opt->guest_base, .tuning = p->opt->tuning};
-    cfg.ecall_brief = syscall_brief;
-    cfg.ecall = syscall_inside;
+    if (p->opt->gdb_fd < 0) { /* else each system call ends engine_run: where a debugger stops threads */
+        cfg.ecall_brief = syscall_brief;
+        cfg.ecall = syscall_inside;
+    }
     cfg.tuning.show_fd = p->opt->log_fd;
     cfg.cache.fd = p->opt->secure ? 0 : p->opt->cache_fd + 1;
     cfg.cache.exts = p->opt->exts;
@@ -543,6 +545,7 @@ exec_resume(int argc, char **argv, char **envp)
     s.data = data;
     s.nofile = nofile;
     s.nofile_max = nofile_max;
+    opt.gdb_fd = -1; /* a debugger is the first program's */
     opt.uname_release = argv[2];
     opt.sysroot = argv[3][0] ? argv[3] : NULL;
     s.exe = argv[4];

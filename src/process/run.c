@@ -7,6 +7,7 @@
  * Signals and codes are those of arch/riscv/kernel/traps.c and arch/riscv/mm/fault.c of Linux 6.12. One host thread per
  * task; tasks share nothing here but the list.
  */
+#include "process/debug.h"
 #include "process/map.h"
 #include "process/syscall.h"
 
@@ -103,7 +104,8 @@ task_run(struct task *t)
             signal_deliver(t);
             continue;
         }
-        struct engine_exit x = engine_run(en, &t->hart, INT64_MAX);
+        struct engine_exit x =
+            __builtin_expect(t->proc->debug != NULL, 0) ? debug_engine_run(t) : engine_run(en, &t->hart, INT64_MAX);
         if (x.kind == EXIT_ECALL) { /* first, and without the switch's table */
             syscall_execute(t);
             continue;
@@ -112,6 +114,7 @@ task_run(struct task *t)
         case EXIT_BUDGET:
         case EXIT_ATTENTION:
         case EXIT_ECALL:
+        case EXIT_WATCH:
             break; /* the head of the loop looks */
         case EXIT_EBREAK:
             signal_force(t, SIGTRAP, TRAP_BRKPT, t->hart.pc);

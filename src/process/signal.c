@@ -16,6 +16,7 @@
  * the host's takes no lock.
  */
 #include "process/signal_impl.h"
+#include "process/debug.h"
 #include "process/report.h"
 #include "process/syscall.h"
 
@@ -128,6 +129,9 @@ host_fault(int sig, siginfo_t *info, void *ucontext)
 {
     ucontext_t *uc = ucontext;
     struct task *t = current_task;
+    if (sig == SIGTRAP && debug_host_signal(t, info, ucontext)) {
+        return;
+    }
     if (info->si_code > 0) {
         if (sig == SIGSEGV || sig == SIGBUS) {
             if (t != NULL && engine_fault(&t->hart, sig, info->si_code, (uintptr_t)info->si_addr,
@@ -222,11 +226,11 @@ stops_by_default(int sig)
     return (SIG_BIT(sig) & (SIG_BIT(SIGTSTP) | SIG_BIT(SIGTTIN) | SIG_BIT(SIGTTOU))) != 0;
 }
 
-/* Whoever is profiled makes his report before he dies of it, so it is taken as if there were a handler. */
+/* Whoever is profiled makes his report before he dies of it, and a debugger decides whether he does: it is taken as if there were a handler. */
 static bool
 is_reported(const struct task *t, int sig, const struct guest_sigaction *act)
 {
-    return act->handler == 0 && t != NULL && (t->proc->opt->tuning.show & ENGINE_PROFILE) && sig != SIGKILL && sig != SIGSTOP &&
+    return act->handler == 0 && t != NULL && ((t->proc->opt->tuning.show & ENGINE_PROFILE) != 0 || t->proc->debug != NULL) && sig != SIGKILL && sig != SIGSTOP &&
            sig != 32 && sig != 33 /* libc's */ && !ignored_by_default(sig) && !stops_by_default(sig);
 }
 
@@ -243,7 +247,7 @@ signal_install(int sig, const struct guest_sigaction *act)
             SA_SIGINFO | SA_ONSTACK | SA_NODEFER | (handled ? act->flags & SA_RESTART : SA_RESTART);
     } else if (handled) {
         h.handler = host_signal;
-        h.flags |= SA_SIGINFO | SA_ONSTACK | (act->flags & SA_RESTART);
+        h.flags |= SA_SIGINFO | SA_ONSTACK | (act->handler > 1 ? act->flags & SA_RESTART : SA_RESTART);
         h.mask = HOST_MASK_ALL;
     } else {
         h.handler = (void *)(uintptr_t)act->handler;
@@ -318,16 +322,22 @@ signals_init(struct process *p, struct task *first)
             signal_install(s, &p->sighand.actions[s]);
         }
     }
-    for (int s = 1; s <= GUEST_NSIG && (p->opt->tuning.show & ENGINE_PROFILE); s++) {
-        if (is_reported(first, s, signal_action(&p->sighand, s))) {
-            signal_install(s, &p->sighand.actions[s]);
-        }
-    }
     first->leader = true;
     first->sighand = &p->sighand;
     first->altstack.flags = SS_DISABLE;
     current_task = first;
+    signals_report_all(first);
     signal_set_mask(first, mask);
+}
+
+void
+signals_report_all(struct task *t)
+{
+    for (int s = 1; s <= GUEST_NSIG && ((t->proc->opt->tuning.show & ENGINE_PROFILE) != 0 || t->proc->debug != NULL); s++) {
+        if (is_reported(t, s, signal_action(t->sighand, s))) {
+            signal_install(s, &t->sighand->actions[s]);
+        }
+    }
 }
 
 int
@@ -371,6 +381,7 @@ signal_release(const sigset64 *old)
 _Noreturn void
 signal_die(struct task *t, int sig)
 {
+    debug_process_ends(t, 0, sig);
     report_end(t);
     robust_exit_all(t);
     /* The reservations of the monitor are no part of a core file that anybody wants. */
@@ -426,7 +437,7 @@ action_use(struct task *t, int sig)
  * blocked      the mask now: the same, or a temporary one (rt_sigsuspend)
  */
 static void
-deliver(struct task *t, const siginfo_t *info, sigset64 frame_mask, sigset64 blocked)
+deliver_now(struct task *t, const siginfo_t *info, sigset64 frame_mask, sigset64 blocked)
 {
     int sig = info->si_signo;
     struct guest_sigaction act = action_use(t, sig);
@@ -444,6 +455,18 @@ deliver(struct task *t, const siginfo_t *info, sigset64 frame_mask, sigset64 blo
     } else {
         siginfo_t segv = {.si_signo = SIGSEGV, .si_code = SI_KERNEL};
         signal_force_held(t, &segv, frame_mask, blocked);
+    }
+}
+
+/* The same, if a debugger does not want it otherwise. */
+static void
+deliver(struct task *t, const siginfo_t *info, sigset64 frame_mask, sigset64 blocked)
+{
+    siginfo_t now = *info;
+    if (t->proc->debug != NULL && !debug_signal(t, &now)) {
+        signal_set_mask(t, frame_mask);
+    } else {
+        deliver_now(t, &now, frame_mask, blocked);
     }
 }
 
@@ -499,6 +522,15 @@ signal_is_fatal(struct task *t, int sig)
 void
 signal_force_held(struct task *t, const siginfo_t *info, sigset64 frame_mask, sigset64 blocked)
 {
+    siginfo_t now = *info;
+    if (t->proc->debug != NULL && !debug_signal(t, &now)) {
+        signal_set_mask(t, frame_mask);
+        return;
+    }
+    if (now.si_signo != info->si_signo) { /* what comes in its place may be ignored */
+        deliver_now(t, &now, frame_mask, blocked);
+        return;
+    }
     int sig = info->si_signo;
     if (!is_handled(t, sig) || (blocked & SIG_BIT(sig)) != 0) {
         if (t->proc->opt->strace) {
@@ -506,7 +538,7 @@ signal_force_held(struct task *t, const siginfo_t *info, sigset64 frame_mask, si
         }
         signal_die(t, sig);
     }
-    deliver(t, info, frame_mask, blocked);
+    deliver_now(t, info, frame_mask, blocked);
 }
 
 void

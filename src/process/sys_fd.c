@@ -37,6 +37,7 @@ void
 fds_renumber(struct run_options *o, const struct vfs *v)
 {
     o->log_fd = vfs_fd_number(v, o->log_fd);
+    o->gdb_fd = vfs_fd_number(v, o->gdb_fd);
     o->self_fd = vfs_fd_number(v, o->self_fd);
     o->cache_fd = vfs_fd_number(v, o->cache_fd);
     o->prof_svg_fd = vfs_fd_number(v, o->prof_svg_fd);

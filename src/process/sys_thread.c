@@ -11,6 +11,7 @@
  *
  * Signals are held (signal_hold) while a process is made: see thread.c.
  */
+#include "process/debug.h"
 #include "process/map.h"
 #include "process/signal_impl.h"
 #include "process/syscall.h"
@@ -196,6 +197,7 @@ clone_fork(struct task *t, const struct clone_request *q)
         map_unlock(p->map);
     }
     if (pid == 0) {
+        debug_child(t, false);
         child_init(t, q);
         if (by_libc) {
             host_syscall(SYS_set_robust_list, NULL, 24); /* it has set its own */
@@ -336,6 +338,7 @@ vm_child_main(void *arg)
     struct task *t = &c->task;
     stack_enter(c);
     current_task = t;
+    debug_child(t, true);
     child_init(t, c->q);
     if (has(c->q, CLONE_PARENT_SETTID)) {
         guest_write_u32(c->q->parent_tid, (uint32_t)t->tid);
@@ -553,6 +556,7 @@ HOT int64_t
 sys_exit_group(struct task *t, const uint64_t a[6])
 {
     engine_cache_save(t->proc->engine);
+    debug_process_ends(t, (int)(a[0] & 0xff), 0);
     report_end(t);
     robust_exit_all(t);
     host_syscall(SYS_exit_group, a[0] & 0xff);

@@ -73,6 +73,7 @@ struct run_options {
     int cache_fd;         /* the folder of kept translations, one of the monitor's descriptors; or -1 */
     int prof_svg_fd, prof_json_fd; /* doppel prof: where its report goes, among the monitor's descriptors; or -1 */
     unsigned prof_top;    /* … and how many rows of each table */
+    int gdb_fd;           /* the connection to a debugger, among the monitor's descriptors; or -1 */
     int self_fd;          /* doppel's own executable, O_PATH, for execve; or -1 */
 };
 
@@ -99,6 +100,7 @@ struct process {
     gva_t arg_start, arg_end, env_start, env_end, auxv_start, auxv_end; /* on the guest's stack */
     gva_t stack_top;
 
+    struct debug *debug;   /* own: debug.c's; NULL without a debugger */
     struct sighand sighand; /* each task's own pointer says which one counts for it */
 
     pthread_mutex_t tasks_lock; /* covers: tasks and each task's next; ended */
@@ -122,6 +124,18 @@ struct held_signal {
 };
 enum { HELD_MAX = 4 };
 
+/* debug.c's; its lock's, but for the thread's own. */
+struct task_debug {
+    bool counted, resting; /* executes, as far as others know; sleeps in a system call */
+    uint8_t action;        /* enum gdb_action */
+    int signal;            /* to be given to it when it goes on; <= 0: none */
+    bool apart;            /* the thread's own, as what follows: of a child that is not debugged */
+    bool done;             /* a step is done, and nobody has heard of it */
+    bool at_ecall;         /* … will be, when pc is another than `ecall` */
+    gva_t ecall;
+    sigset64 given;        /* by the debugger: it need not be asked */
+};
+
 struct task {
     struct hart hart;
     struct process *proc; /* ref */
@@ -139,6 +153,7 @@ struct task {
     sigset64 temp_mask;             /* the mask that ppoll, sigsuspend, … asked for */
     bool temp_mask_set;
     struct guest_stack altstack;
+    struct task_debug debug;
 
     void *exec_work; /* own: what an execve in progress works with; a vfork child that is gone leaves it to its maker */
 
@@ -182,6 +197,7 @@ void exec_work_free(struct task *t);
 
 /* signal.c */
 void signals_init(struct process *p, struct task *first); /* at start and so after execve: before the first task runs */
+void signals_report_all(struct task *t); /* those that end the process by default are taken, as others wait for them */
 int signals_thread_init(void *alt_stack, size_t size); /* each host thread, before its task runs */
 void signal_deliver(struct task *t); /* hart.attention was seen: clear it, give the guest what has been taken */
 bool signal_is_fatal(struct task *t, int sig); /* the guest would die of such a fault now */

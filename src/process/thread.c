@@ -14,6 +14,7 @@
  */
 #include "process/thread_impl.h"
 
+#include "process/debug.h"
 #include "process/map.h"
 #include "process/report.h"
 #include "process/signal_impl.h"
@@ -285,7 +286,9 @@ task_exit(struct task *t)
     robust_exit(t);
     if (t->next == NULL && t->proc->tasks == t) { /* as far as can be seen, the last */
         engine_cache_save(t->proc->engine);
+        debug_process_ends(t, code, 0);
     }
+    debug_thread_ends(t);
     if (t->leader) {
         report_end(t);
     }
