@@ -132,31 +132,65 @@ parse_cpu(struct boot_options *o, const char *text)
     return 0;
 }
 
+/* A folder for the guest, by its tag. */
+static int
+add_share(struct boot_options *o, const char *dir, const char *tag, bool read_only)
+{
+    struct machine_share share = {.tag = tag, .read_only = read_only};
+    if (*tag == 0 || strlen(tag) > VIRTIO_9P_TAG_MAX) {
+        return cli_error(CMD_boot, "%s: a tag of 1 to %d bytes: %s", o->shown, VIRTIO_9P_TAG_MAX, tag);
+    }
+    if (o->cfg.n_shares == MACHINE_SHARES_MAX) {
+        return cli_error(CMD_boot, "%s: at most %d folders", o->shown, MACHINE_SHARES_MAX);
+    }
+    share.fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (share.fd < 0) {
+        return file_error(o->shown, dir, errno);
+    }
+    o->cfg.shares[o->cfg.n_shares++] = share;
+    return 0;
+}
+
 /* "DIR:TAG", "DIR:TAG:ro" */
 static int
 parse_share(struct boot_options *o, char *text)
 {
-    struct machine_share share = {.fd = -1};
     char *colon = strrchr(text, ':');
-    if (colon != NULL && strcmp(colon, ":ro") == 0) {
-        share.read_only = true;
+    const bool read_only = colon != NULL && strcmp(colon, ":ro") == 0;
+    if (read_only) {
         *colon = 0;
         colon = strrchr(text, ':');
     }
-    if (colon == NULL || colon == text || colon[1] == 0 || strlen(colon + 1) > VIRTIO_9P_TAG_MAX) {
-        return cli_error(CMD_boot, "%s: DIR:TAG or DIR:TAG:ro, a tag of at most %d bytes: %s", o->shown, VIRTIO_9P_TAG_MAX, text);
+    if (colon == NULL || colon == text) {
+        return cli_error(CMD_boot, "%s: DIR:TAG or DIR:TAG:ro: %s", o->shown, text);
     }
     *colon = 0;
-    share.tag = colon + 1;
-    if (o->cfg.n_shares == MACHINE_SHARES_MAX) {
-        return cli_error(CMD_boot, "%s: at most %d folders", o->shown, MACHINE_SHARES_MAX);
+    return add_share(o, text, colon + 1, read_only);
+}
+
+/* "local,path=DIR,mount_tag=TAG", "readonly=on"; and what QEMU needs besides and we do not. */
+static int
+parse_virtfs(struct boot_options *o, char *text)
+{
+    const char *dir = NULL, *tag = "";
+    bool local = false, read_only = false;
+    for (char *word; (word = strsep(&text, ",")) != NULL;) {
+        if (strncmp(word, "path=", 5) == 0) {
+            dir = word + 5;
+        } else if (strncmp(word, "mount_tag=", 10) == 0) {
+            tag = word + 10;
+        } else if (strcmp(word, "readonly=on") == 0 || strcmp(word, "readonly") == 0) {
+            read_only = true;
+        } else if (strcmp(word, "local") == 0) {
+            local = true;
+        } else if (strcmp(word, "readonly=off") != 0 && strcmp(word, "security_model=none") != 0 && strncmp(word, "id=", 3) != 0) {
+            return cli_error(CMD_boot, "%s: unknown: %s", o->shown, word);
+        }
     }
-    share.fd = open(text, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (share.fd < 0) {
-        return file_error(o->shown, text, errno);
+    if (!local || dir == NULL) {
+        return cli_error(CMD_boot, "%s: local,path=DIR,mount_tag=TAG", o->shown);
     }
-    o->cfg.shares[o->cfg.n_shares++] = share;
-    return 0;
+    return add_share(o, dir, tag, read_only);
 }
 
 /* A socket that listens at a path, in place of one that nobody listens at any more. */
@@ -411,6 +445,8 @@ take(struct boot_options *o, enum opt_id id, const char *value)
         return parse_net(o, value);
     case OPT_boot_share:
         return parse_share(o, (char *)(uintptr_t)value);
+    case OPT_boot_virtfs:
+        return parse_virtfs(o, (char *)(uintptr_t)value);
     case OPT_boot_suite:
     case OPT_boot_packages:
     case OPT_boot_size:
