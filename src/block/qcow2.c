@@ -396,8 +396,8 @@ qcow2_alloc(int fd, const struct header *h, struct err *e)
     pthread_mutex_init(&q->lock, NULL);
     pthread_cond_init(&q->changed, NULL);
     pthread_rwlock_init(&q->moving, NULL);
-    if (q_tables_init(&q->l2, n_tables(L2_MEMORY, q->cluster), q->cluster) != 0 ||
-        q_tables_init(&q->blocks, n_tables(BLOCKS_MEMORY, q->cluster), q->cluster) != 0) {
+    if (q_tables_init(&q->l2, n_tables(L2_MEMORY, q->cluster)) != 0 ||
+        q_tables_init(&q->blocks, n_tables(BLOCKS_MEMORY, q->cluster)) != 0) {
         err_set(e, -ENOMEM, "open");
         qcow2_free(q);
         return NULL;

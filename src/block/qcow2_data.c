@@ -73,7 +73,7 @@ static int
 find_l2_own(struct qcow2 *q, uint64_t cluster, struct q_table **t)
 {
     const uint64_t i = cluster >> q->l2_bits;
-    if (q->l1[i] & Q_COPIED) {
+    if ((q->l1[i] & Q_COPIED) && (q->l1[i] & Q_OFFSET) != 0) {
         return find_l2(q, cluster, t);
     }
     uint64_t at, got;

@@ -39,7 +39,7 @@
 struct q_table {
     uint64_t cluster; /* number in the file; 0: this one is not used */
     uint64_t used;    /* when last */
-    uint8_t *data;    /* own */
+    uint8_t *data;    /* own: made when it is used first */
     bool dirty;
 };
 
@@ -91,7 +91,7 @@ struct qcow2 {
 
 /* ---- qcow2_tables.c: under lock ---- */
 
-int q_tables_init(struct q_tables *s, unsigned n, size_t cluster);
+int q_tables_init(struct q_tables *s, unsigned n);
 void q_tables_fini(struct q_tables *s);
 
 /* The table in a cluster of the file; fresh: it is new, and zero. Good until the next call for the same set. */

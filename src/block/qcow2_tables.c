@@ -73,20 +73,11 @@ q_set_remove(struct q_set *s, uint64_t cluster)
 /* ---- tables ---- */
 
 int
-q_tables_init(struct q_tables *s, unsigned n, size_t cluster)
+q_tables_init(struct q_tables *s, unsigned n)
 {
     s->t = calloc(n, sizeof *s->t);
-    if (s->t == NULL) {
-        return -ENOMEM;
-    }
-    s->n = n;
-    for (unsigned i = 0; i < n; i++) {
-        s->t[i].data = malloc(cluster);
-        if (s->t[i].data == NULL) {
-            return -ENOMEM;
-        }
-    }
-    return 0;
+    s->n = s->t != NULL ? n : 0;
+    return s->t != NULL ? 0 : -ENOMEM;
 }
 
 void
@@ -119,6 +110,12 @@ q_table(struct qcow2 *q, struct q_tables *s, uint64_t cluster, bool fresh, struc
     if (found->cluster != cluster || fresh) {
         found->cluster = 0;
         found->dirty = false;
+        if (found->data == NULL) {
+            found->data = malloc(q->cluster);
+        }
+        if (found->data == NULL) {
+            return -ENOMEM;
+        }
         if (fresh) {
             memset(found->data, 0, q->cluster);
         } else {

@@ -3,7 +3,8 @@
  *
  * block-io [OPTION]… FILE SEED REQUESTS [OUT]: FILE is opened, read whole as what it is to hold, and used; every read must agree. OUT
  * gets what it has to hold at the end, for `qemu-img compare`. Options: format=, readonly, snapshot, keep, flush=N (one request of N),
- * die=N (SIGKILL after as many), info (its size only).
+ * die=N (SIGKILL after as many), log=FILE, info (its
+ * size only).
  */
 #include "base/check.h"
 #include "block/queue.h"
