@@ -14,6 +14,7 @@
 #include "device/virtio_devices.h"
 #include "isa/priv.h"
 #include "machine/console.h"
+#include "debug/gdb.h"
 #include "machine/fdt.h"
 #include "machine/machine.h"
 #include "memory/physmap.h"
@@ -39,7 +40,7 @@
 struct boot_options {
     struct machine_config cfg;
     const char *shown; /* the option being taken, for messages */
-    const char *dump_dtb, *serial;
+    const char *dump_dtb, *serial, *gdb;
     char name[CONTROL_NAME_MAX + 1]; /* "": none was given */
     char *qmp; /* own: a path for one more control socket; or NULL */
     bool qmp_waits;
@@ -472,6 +473,12 @@ take(struct boot_options *o, enum opt_id id, const char *value)
         return 0;
     case OPT_boot_qmp:
         return parse_qmp(o, value);
+    case OPT_boot_gdb:
+        o->gdb = value;
+        return 0;
+    case OPT_boot_wait:
+        o->cfg.gdb_waits = true;
+        return 0;
     case OPT_boot_engine:
         return parse_engine(o, value);
     case OPT_boot_no_sandbox:
@@ -686,6 +693,16 @@ main(int argc, char **argv)
     r = dumps ? 0 : open_control(&o);
     if (r != 0) {
         return r;
+    }
+    if (o.cfg.gdb_waits && o.gdb == NULL) {
+        return cli_error(CMD_boot, "-S: needs --gdb: nobody else lets the machine go");
+    }
+    if (o.gdb != NULL && !dumps) {
+        o.cfg.gdb_fd = gdb_listen(o.gdb, &e);
+        o.cfg.gdb = true;
+        if (o.cfg.gdb_fd < 0) {
+            return cli_error(CMD_boot, "%s", e.text);
+        }
     }
     struct machine *m = machine_new(&o.cfg, &e);
     if (m == NULL) {

@@ -38,6 +38,7 @@ predecode(struct hart *h, uint64_t pc, struct slot *to)
         return made;
     }
     w |= insn_len(w) == 4 ? (uint32_t)copy[2] << 16 | (uint32_t)copy[3] << 24 : 0;
+    w = MH->sys->debug != NULL ? machine_debug_word(MH, pc, w) : w;
     interp_decode(w, h->exts, &made.i);
     *to = made;
     return made;

@@ -148,10 +148,82 @@ machine_ecall(struct mhart *m)
     machine_trap(m, TRAP_ECALL_U + m->p.mode, 0);
 }
 
+/*
+ * Slots are by physical page, breakpoints by virtual address, of which the page need not even be mapped when they are set. So each address of the
+ * same place in its page is decoded as a breakpoint, and those that are none find out here.
+ */
+static void
+debug_ebreak(struct mhart *m)
+{
+    const struct system_debug *const d = m->sys->debug;
+    for (size_t i = 0; i < d->n_breaks; i++) {
+        if (d->breaks[i] == m->h.pc) {
+            leave(m, SYSTEM_BREAK);
+        }
+    }
+    m->over = 1;
+    const uint32_t w = machine_word(m, m->h.pc);
+    if (w != 0x9002 && w != 0x00100073) {
+        m->over = 2;
+        machine_again(m);
+    }
+}
+
+uint32_t
+machine_debug_word(const struct mhart *m, uint64_t pc, uint32_t w)
+{
+    const struct system_debug *const d = m->sys->debug;
+    for (size_t i = 0; d != NULL && m->over == 0 && i < d->n_breaks; i++) {
+        if (((d->breaks[i] ^ pc) & 4095) == 0) {
+            return insn_len(w) == 2 ? 0x9002 : 0x00100073;
+        }
+    }
+    return w;
+}
+
+void
+machine_watch_access(struct mhart *m, uint64_t va, gpa_t gpa, unsigned bytes, bool load, bool store)
+{
+    const struct system_debug *const d = m->sys->debug;
+    for (size_t i = 0; i < d->n_watches; i++) {
+        const struct system_watch *const w = &d->watches[i];
+        const uint64_t at = w->physical ? gpa : va;
+        if (at < w->start + w->bytes && w->start < at + bytes && ((w->loads && load) || (w->stores && store))) {
+            machine_settle(m);
+            m->hit = (struct system_hit){at > w->start ? at : w->start, w->loads, w->stores};
+            leave(m, SYSTEM_WATCH);
+        }
+    }
+}
+
+bool
+machine_watches_page(const struct mhart *m, uint64_t va, gpa_t gpa)
+{
+    const struct system_debug *const d = m->sys->debug;
+    for (size_t i = 0; i < d->n_watches; i++) {
+        const struct system_watch *const w = &d->watches[i];
+        const uint64_t page = (w->physical ? gpa : va) & TLB_PAGE_MASK;
+        if (page + 4096 > w->start && page < w->start + w->bytes) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void
+system_debug_changed(struct mhart *m)
+{
+    code_cache_drop(m);
+    system_hart_changed(m);
+}
+
 void
 machine_ebreak(struct mhart *m)
 {
     machine_settle(m);
+    if (m->sys->debug != NULL && m->over == 0) {
+        debug_ebreak(m);
+    }
     machine_trap(m, TRAP_BREAKPOINT, m->h.pc);
 }
 
@@ -303,6 +375,10 @@ static void
 run(struct mhart *m, int64_t left)
 {
     m->entry = left;
+    if (m->over != 0) {
+        interp_switch_machine(&m->h, 1);
+        return;
+    }
     switch (m->sys->kind) {
     case ENGINE_SWITCH:
         interp_switch_machine(&m->h, left);
@@ -354,9 +430,11 @@ system_run(struct mhart *m, int64_t budget)
             m->exit = SYSTEM_STOPPED;
             break;
         }
-        if (m->look) {
+        const uint64_t pc = m->h.pc;
+        if (m->look && !m->sys->quiet) {
             take_interrupt(m);
         }
+        m->over = m->over == 2 && m->h.pc == pc;
         const int64_t left = all - (int64_t)(m->h.instret - began);
         if (left <= 0) {
             m->exit = SYSTEM_BUDGET;

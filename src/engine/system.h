@@ -42,6 +42,22 @@ struct system {
     enum engine_kind kind;  /* one of the interpreters */
     struct physmap *pm;     /* ref: complete */
     bool see;               /* the monitor is the supervisor's execution environment: its ecalls are ours */
+    bool quiet;             /* no interrupts are taken */
+    const struct system_debug *debug; /* ref; NULL: nothing. Changes while no hart is inside; then system_debug_changed() for each */
+};
+
+/* Accesses to any of [start, start + bytes), by virtual or physical address. */
+struct system_watch {
+    uint64_t start, bytes;
+    bool loads, stores, physical;
+};
+
+/* What a debugger waits for: instructions at virtual addresses, accesses. */
+#define SYSTEM_WATCHES 64
+struct system_debug {
+    const uint64_t *breaks; /* ref */
+    size_t n_breaks, n_watches;
+    struct system_watch watches[SYSTEM_WATCHES];
 };
 
 struct system_stats {
@@ -61,6 +77,11 @@ struct mhart {
     int64_t entry;             /* what the budget was when h.instret was exact last */
     bool look;                 /* an interrupt may have to be taken */
     uint8_t exit;              /* enum system_exit */
+    uint8_t over;              /* the next instruction is done as memory has it: 2 from now on, 1 it is being done */
+    struct system_hit {
+        uint64_t addr;
+        bool loads, stores;    /* what the watchpoint waits for */
+    } hit;                     /* SYSTEM_WATCH */
     uint32_t requests;         /* atomic: SYSTEM_STOP, fences */
     uint32_t inside;           /* atomic: in system_run(), where requests are not looked at before each access */
     struct pmp pmp;            /* p.pmpcfg and p.pmpaddr, compiled */
@@ -73,6 +94,8 @@ enum system_exit {
     SYSTEM_STOPPED, /* system_stop() */
     SYSTEM_WFI,
     SYSTEM_ECALL,
+    SYSTEM_BREAK, /* at a breakpoint, before its instruction */
+    SYSTEM_WATCH, /* before an access that `hit` is about */
 };
 
 /*
@@ -90,6 +113,9 @@ void system_hart_reset(struct mhart *m);
 void system_hart_changed(struct mhart *m);
 
 enum system_exit system_run(struct mhart *m, int64_t budget);
+
+/* sys->debug is another, or has changed. */
+void system_debug_changed(struct mhart *m);
 
 /* Make system_run() come back with SYSTEM_STOPPED, or the next call of it. Any thread. */
 void system_stop(struct mhart *m);

@@ -46,6 +46,11 @@ _Noreturn void machine_trap(struct mhart *m, uint64_t cause, uint64_t tval);
 _Noreturn void machine_illegal(struct mhart *m);
 _Noreturn void machine_ecall(struct mhart *m);
 _Noreturn void machine_ebreak(struct mhart *m);
+/* An access is about to happen: leaves if a watchpoint waits for it. Only where sys->debug. Is there one in this page? */
+void machine_watch_access(struct mhart *m, uint64_t va, gpa_t gpa, unsigned bytes, bool load, bool store);
+bool machine_watches_page(const struct mhart *m, uint64_t va, gpa_t gpa);
+/* What is to be decoded at pc, where memory holds w. */
+uint32_t machine_debug_word(const struct mhart *m, uint64_t pc, uint32_t w);
 
 /* The instruction of 4 bytes at h.pc (or h.ip) has been executed, and changed what matters to those behind it. */
 _Noreturn void machine_next(struct mhart *m, unsigned effects);

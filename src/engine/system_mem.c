@@ -56,6 +56,15 @@ translate(struct mhart *m, uint64_t va, unsigned bytes, enum walk_access a, enum
     return to;
 }
 
+/* A debugger may wait for it. */
+static void
+look(struct mhart *m, uint64_t va, const struct walk_to *to, unsigned bytes, bool load, bool store)
+{
+    if (m->sys->debug != NULL) {
+        machine_watch_access(m, va, to->gpa, bytes, load, store);
+    }
+}
+
 /* Make entries for the page, if it is RAM and all of it may be accessed alike. */
 static bool
 fill(struct mhart *m, uint64_t va, const struct walk_to *to, bool store)
@@ -63,7 +72,7 @@ fill(struct mhart *m, uint64_t va, const struct walk_to *to, bool store)
     const uint64_t page = va & TLB_PAGE_MASK;
     uint8_t *const host = physmap_ram(m->sys->pm, to->gpa & TLB_PAGE_MASK, 4096);
     const int may = pmp_page(&m->pmp, priv_data_mode(&m->p) == PRIV_M, to->gpa);
-    if (host == NULL || may < 0) {
+    if (host == NULL || may < 0 || (m->sys->debug != NULL && machine_watches_page(m, va, to->gpa))) {
         return false;
     }
     const struct tlb_entry e = {page | m->t.data_key, (uint64_t)(uintptr_t)host - page};
@@ -101,6 +110,8 @@ machine_load(struct mhart *m, uint64_t va, unsigned bytes)
         const unsigned first = 4096 - (va & 4095);
         struct walk_to part[2] = {translate(m, va, first, WALK_LOAD, WALK_LOAD), {0}};
         part[1] = translate(m, va + first, bytes - first, WALK_LOAD, WALK_LOAD);
+        look(m, va, &part[0], first, true, false);
+        look(m, va + first, &part[1], bytes - first, true, false);
         const void *a = physmap_ram(m->sys->pm, part[0].gpa, first), *b = physmap_ram(m->sys->pm, part[1].gpa, bytes - first);
         if (a == NULL || b == NULL) {
             machine_trap(m, TRAP_LOAD_ACCESS, a == NULL ? va : va + first);
@@ -110,6 +121,7 @@ machine_load(struct mhart *m, uint64_t va, unsigned bytes)
         return v;
     }
     const struct walk_to to = translate(m, va, bytes, WALK_LOAD, WALK_LOAD);
+    look(m, va, &to, bytes, true, false);
     const void *const ram = physmap_ram(m->sys->pm, to.gpa, bytes);
     if (ram == NULL) {
         m->stats.io++;
@@ -138,6 +150,8 @@ machine_store(struct mhart *m, uint64_t va, unsigned bytes, uint64_t v)
         const unsigned first = 4096 - (va & 4095);
         struct walk_to part[2] = {translate(m, va, first, WALK_STORE, WALK_STORE), {0}};
         part[1] = translate(m, va + first, bytes - first, WALK_STORE, WALK_STORE);
+        look(m, va, &part[0], first, false, true);
+        look(m, va + first, &part[1], bytes - first, false, true);
         void *a = physmap_ram(m->sys->pm, part[0].gpa, first), *b = physmap_ram(m->sys->pm, part[1].gpa, bytes - first);
         if (a == NULL || b == NULL) {
             machine_trap(m, TRAP_STORE_ACCESS, a == NULL ? va : va + first);
@@ -147,6 +161,7 @@ machine_store(struct mhart *m, uint64_t va, unsigned bytes, uint64_t v)
         return;
     }
     const struct walk_to to = translate(m, va, bytes, WALK_STORE, WALK_STORE);
+    look(m, va, &to, bytes, false, true);
     void *const ram = physmap_ram(m->sys->pm, to.gpa, bytes);
     if (ram == NULL) {
         m->stats.io++;
@@ -180,6 +195,7 @@ machine_atomic(struct mhart *m, uint64_t va, unsigned bytes, bool store)
         machine_trap(m, store ? TRAP_STORE_MISALIGNED : TRAP_LOAD_MISALIGNED, va);
     }
     const struct walk_to to = translate(m, va, bytes, a, a);
+    look(m, va, &to, bytes, true, store);
     void *const ram = physmap_ram(m->sys->pm, to.gpa, bytes);
     if (ram == NULL) {
         machine_trap(m, store ? TRAP_STORE_ACCESS : TRAP_LOAD_ACCESS, va);
@@ -206,6 +222,7 @@ machine_cbo_zero(struct mhart *m, uint64_t va)
     if (ram == NULL || !pmp_allows(&m->pmp, priv_data_mode(&m->p) == PRIV_M, to.gpa & ~UINT64_C(63), 64, PMP_W)) {
         machine_trap(m, TRAP_STORE_ACCESS, va);
     }
+    look(m, va & ~UINT64_C(63), &(struct walk_to){.gpa = to.gpa & ~UINT64_C(63)}, 64, false, true);
     memset(ram, 0, 64);
 }
 
@@ -311,7 +328,7 @@ machine_word(struct mhart *m, uint64_t pc)
     if (insn_len(w) == 4) {
         w |= (uint32_t)fetch_half(m, pc, pc + 2) << 16;
     }
-    return w;
+    return m->sys->debug != NULL ? machine_debug_word(m, pc, w) : w;
 }
 
 uint32_t
@@ -327,7 +344,7 @@ machine_fetch(struct hart *h, uint64_t pc, struct insn *out)
 bool
 system_translate(struct mhart *m, uint64_t va, gpa_t *gpa)
 {
-    struct walk w = walk_of(m, priv_data_mode(&m->p));
+    struct walk w = walk_of(m, priv_data_mode(&m->p) == PRIV_M ? PRIV_M : PRIV_S);
     struct walk_to to;
     w.adue = false;
     w.sum = w.mxr = true;

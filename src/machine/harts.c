@@ -6,6 +6,7 @@
  * A hart that sleeps waits on its futex, `wakes`. Who gives it a reason to go on (priv_irq_set, priv_kick, system_stop) calls env.wake if
  * p.waiting is set. So the order is: set waiting, read the futex's word, look for a reason, wait for the word to change.
  */
+#include "machine/debugger.h"
 #include "machine/machine_impl.h"
 
 #include "base/check.h"
@@ -163,17 +164,39 @@ call(struct machine_hart *h)
 
 /* One instruction. Only the switch interpreter counts so exactly; a request that came while the hart stood ends a run too early. */
 static enum system_exit
-step(struct machine_hart *h)
+step(struct machine_hart *h, const struct system *how)
 {
     struct mhart *c = h->cpu;
     const uint64_t before = c->h.instret;
     enum system_exit why;
-    c->sys = &h->m->sys_step;
+    c->sys = how;
     do {
         why = system_run(c, 1);
     } while (why == SYSTEM_STOPPED && c->h.instret == before && !ends(h));
     c->sys = &h->m->sys;
     return why;
+}
+
+/* What a debugger has said: stay, or do one instruction and say so. */
+static enum system_exit
+obey(struct machine_hart *h)
+{
+    if (h->action == GDB_STAY && debugger_stays(h)) {
+        return SYSTEM_STOPPED;
+    }
+    const enum system_exit why = step(h, &h->m->sys_quiet);
+    if (why != SYSTEM_BREAK && why != SYSTEM_WATCH && !ends(h)) {
+        h->action = GDB_STAY;
+        debugger_hit(h, GDB_SIGNAL, SIGTRAP);
+    }
+    return why == SYSTEM_WFI ? SYSTEM_BUDGET : why;
+}
+
+static enum system_exit
+go_on(struct machine_hart *h)
+{
+    const bool once = pause_stand(h, true);
+    return once ? step(h, &h->m->sys_step) : h->action != GDB_RUN ? obey(h) : system_run(h->cpu, INT64_MAX);
 }
 
 static void *
@@ -186,12 +209,18 @@ run(void *arg)
     atomic_store(&h->tid, gettid());
     bool on = !h->m->sys.see || h->m->sbi.harts[h->number].hsm == SBI_STARTED || park(h, false);
     while (on && !ends(h)) {
-        switch (pause_stand(h, true) ? step(h) : system_run(h->cpu, INT64_MAX)) {
+        switch (go_on(h)) {
         case SYSTEM_BUDGET:
         case SYSTEM_STOPPED:
             break;
         case SYSTEM_WFI:
             sleep_until_interrupt(h);
+            break;
+        case SYSTEM_BREAK:
+            debugger_hit(h, GDB_AT_BREAK, 0);
+            break;
+        case SYSTEM_WATCH:
+            debugger_hit(h, GDB_AT_WATCH, 0);
             break;
         case SYSTEM_ECALL:
             on = call(h);
@@ -208,6 +237,8 @@ harts_make(struct machine *m, struct err *e)
     m->sys = (struct system){.kind = m->cfg.engine, .pm = &m->pm, .see = m->cfg.firmware.path == NULL && m->cfg.firmware.mem == NULL};
     m->sys_step = m->sys;
     m->sys_step.kind = ENGINE_SWITCH;
+    m->sys_quiet = m->sys_step;
+    m->sys_quiet.quiet = true;
     m->env = (struct priv_env){.mtime = mtime, .timer = set_timer, .wake = wake, .arg = m};
     for (unsigned i = 0; i < m->cfg.n_harts; i++) {
         struct machine_hart *h = &m->harts[i];
@@ -240,6 +271,7 @@ harts_reset(struct machine *m)
 {
     for (unsigned i = 0; i < m->cfg.n_harts; i++) {
         struct mhart *c = m->harts[i].cpu;
+        m->harts[i].action = GDB_RUN; /* who was to stay for a debugger would never begin */
         system_hart_reset(c);
         c->h.pc = BOOT_ROM_BASE;
         system_hart_changed(c);

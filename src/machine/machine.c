@@ -7,6 +7,7 @@
  *
  * A hart that switches the machine off stores how it ends, and stops the loop; the I/O thread then stops the harts.
  */
+#include "machine/debugger.h"
 #include "machine/machine_impl.h"
 
 #include "base/check.h"
@@ -303,6 +304,13 @@ machine_run(struct machine *m, struct machine_end *end, struct err *e)
             goto stop_ports;
         }
     }
+    if (m->cfg.gdb) {
+        m->debugger = debugger_new(m, m->cfg.gdb_fd, m->cfg.gdb_waits, e);
+        if (m->debugger == NULL) {
+            r = -ENOMEM;
+            goto free_qmp;
+        }
+    }
     r = sandbox_lock(&m->sandbox, &m->cfg, e);
     while (r == 0) {
         r = run_once(m, e);
@@ -319,6 +327,10 @@ machine_run(struct machine *m, struct machine_end *end, struct err *e)
         }
     }
     *end = m->end;
+    debugger_free(m->debugger);
+    m->debugger = NULL;
+
+free_qmp:
     qmp_free(m->qmp);
     m->qmp = NULL;
 

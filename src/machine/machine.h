@@ -89,6 +89,9 @@ struct machine_config {
     bool sandbox;                 /* the calling process is locked in, for good: see sandbox.h */
     int control[MACHINE_CONTROL_MAX]; /* ref: sockets that listen, for QMP */
     unsigned n_control;
+    bool gdb;                     /* gdb_fd is */
+    int gdb_fd;                   /* ref: a socket that listens for a debugger */
+    bool gdb_waits;               /* the machine stands until a debugger lets it go */
 };
 
 struct machine;

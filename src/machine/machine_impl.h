@@ -36,6 +36,7 @@ struct machine_hart {
     bool still, may_step;     /* it stands; in front of an instruction */
     bool step;                /* it is to execute that */
     bool gone;                /* its thread is at its end */
+    uint8_t action;           /* enum gdb_action: a debugger's; changes while all stand */
 };
 
 /* See pause.c. */
@@ -89,7 +90,8 @@ struct machine {
     size_t dtb_bytes;
     uint8_t rng_seed[32];
 
-    struct system sys, sys_step; /* … for one instruction, exactly */
+    struct system sys, sys_step, sys_quiet; /* … for one instruction, exactly; for a debugger's step */
+    struct debugger *debugger; /* own: while the machine runs; or NULL */
     struct priv_env env;
     struct sbi sbi;
     struct machine_hart harts[MACHINE_HARTS_MAX];

@@ -125,6 +125,8 @@ go(struct side *s, uint64_t to)
         case SYSTEM_BUDGET:
         case SYSTEM_STOPPED:
         case SYSTEM_WFI:
+        case SYSTEM_BREAK:
+        case SYSTEM_WATCH:
             break;
         }
     }
