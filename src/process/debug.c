@@ -18,6 +18,7 @@
  */
 #include "process/debug.h"
 
+#include "base/nondet.h"
 #include "debug/gdb.h"
 #include "process/map.h"
 #include "process/signal_impl.h"
@@ -120,13 +121,12 @@ reg_read(void *vm, uint64_t thread, unsigned reg, uint64_t *v)
     return reg != GDB_REG_CSR;
 }
 
+/* For waits on `changed`, which go by the monotonic clock. */
 static void
 deadline(struct timespec *ts)
 {
-    clock_gettime(CLOCK_REALTIME, ts);
-    ts->tv_nsec += GRACE_NS;
-    ts->tv_sec += ts->tv_nsec / 1000000000;
-    ts->tv_nsec %= 1000000000;
+    const uint64_t then = nondet_mono_ns() + GRACE_NS;
+    *ts = (struct timespec){.tv_sec = (time_t)(then / 1000000000), .tv_nsec = (long)(then % 1000000000)};
 }
 
 /* Break the sleep of a system call off, if it can be: it is made again when the thread goes on. */
@@ -713,7 +713,11 @@ debug_begin(struct task *t, struct err *e)
         .object = object,
     };
     pthread_mutex_init(&d->lock, NULL);
-    pthread_cond_init(&d->changed, NULL);
+    pthread_condattr_t by_clock;
+    pthread_condattr_init(&by_clock);
+    pthread_condattr_setclock(&by_clock, CLOCK_MONOTONIC);
+    pthread_cond_init(&d->changed, &by_clock);
+    pthread_condattr_destroy(&by_clock);
     d->gdb = gdb_new(&d->ops, d, (uint64_t)t->tid);
     if (d->gdb == NULL) {
         free(d);
