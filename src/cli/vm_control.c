@@ -187,11 +187,10 @@ control_forget(int folder, const char *name)
 /* ---- the keeper ---- */
 
 static void
-keep(int end, int folder, const char *file, const char *const *paths, unsigned n_paths, int tty)
+keep(int end, int folder, const char *file, const char *const *paths, unsigned n_paths, int tty, const struct termios *cooked)
 {
     struct stat socket_at = {0}, path_at[PATHS_MAX] = {{0}}, now;
-    struct termios cooked, t;
-    const bool has_tty = tty >= 0 && tcgetattr(tty, &cooked) == 0;
+    struct termios t;
     fstatat(folder, file, &socket_at, AT_SYMLINK_NOFOLLOW);
     for (unsigned i = 0; i < n_paths; i++) {
         if (paths[i] != NULL) {
@@ -201,8 +200,8 @@ keep(int end, int folder, const char *file, const char *const *paths, unsigned n
     char byte;
     while (read(end, &byte, 1) < 0 && errno == EINTR) {
     }
-    if (has_tty && (cooked.c_lflag & ICANON) && tcgetattr(tty, &t) == 0 && (t.c_lflag & (ICANON | ECHO | ISIG)) == 0) {
-        tcsetattr(tty, TCSANOW, &cooked);
+    if (tty >= 0 && (cooked->c_lflag & ICANON) && tcgetattr(tty, &t) == 0 && (t.c_lflag & (ICANON | ECHO | ISIG)) == 0) {
+        tcsetattr(tty, TCSANOW, cooked);
     }
     if (fstatat(folder, file, &now, AT_SYMLINK_NOFOLLOW) == 0 && now.st_ino == socket_at.st_ino) {
         unlinkat(folder, file, 0);
@@ -218,6 +217,8 @@ struct keeper
 control_keep(int folder, const char *name, const char *const *paths, unsigned n_paths, int tty)
 {
     CHECK(n_paths <= PATHS_MAX);
+    struct termios cooked = {0}; /* now: when the child runs first, this process may have made it raw */
+    tty = tty >= 0 && tcgetattr(tty, &cooked) == 0 ? tty : -1;
     int ends[2];
     char file[CONTROL_NAME_MAX + 8];
     snprintf(file, sizeof file, "%s.sock", name);
@@ -237,7 +238,7 @@ control_keep(int folder, const char *name, const char *const *paths, unsigned n_
     const int mine[] = {dup3(ends[0], 1000, O_CLOEXEC), dup3(folder, 1001, O_CLOEXEC), tty >= 0 ? dup3(tty, 1002, O_CLOEXEC) : -1};
     close_range(0, 999, 0);
     close_range(1003, ~0U, 0);
-    keep(mine[0], mine[1], file, paths, n_paths, mine[2]);
+    keep(mine[0], mine[1], file, paths, n_paths, mine[2], &cooked);
     _exit(0);
 }
 

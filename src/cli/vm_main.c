@@ -461,6 +461,9 @@ take(struct boot_options *o, enum opt_id id, const char *value)
         return parse_vsock(o, (char *)(uintptr_t)value);
     case OPT_boot_console:
         return parse_console(o, (char *)(uintptr_t)value);
+    case OPT_boot_console_log:
+        o->cfg.console_log = open(value, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666);
+        return o->cfg.console_log >= 0 ? 0 : file_error(o->shown, value, errno);
     case OPT_boot_serial:
         o->serial = value;
         return 0;
@@ -522,13 +525,13 @@ open_serial(struct boot_options *o)
 {
     const char *s = o->serial != NULL ? o->serial : "stdio";
     o->cfg.console_in = -1;
-    if (strcmp(s, "stdio") == 0) {
+    if (strcmp(s, "stdio") == 0 || strcmp(s, "mon:stdio") == 0) { /* QEMU's: with the monitor behind Ctrl-A c, as ours always is */
         o->cfg.console_in = STDIN_FILENO;
         o->cfg.console_out = STDOUT_FILENO;
         o->cfg.console_escape = isatty(STDIN_FILENO);
         return 0;
     }
-    const char *path = strcmp(s, "none") == 0 ? "/dev/null" : strncmp(s, "file:", 5) == 0 && s[5] != 0 ? s + 5 : NULL;
+    const char *path = strcmp(s, "none") == 0 || strcmp(s, "null") == 0 ? "/dev/null" : strncmp(s, "file:", 5) == 0 && s[5] != 0 ? s + 5 : NULL;
     if (path == NULL) {
         return cli_error(CMD_boot, "--serial: stdio, file:PATH or none: %s", s);
     }
@@ -652,7 +655,7 @@ int
 main(int argc, char **argv)
 {
     struct boot_options o = {
-        .cfg = {.n_harts = 1, .ram_bytes = UINT64_C(1) << 30, .engine = ENGINE_THREADED, .net = true},
+        .cfg = {.n_harts = 1, .ram_bytes = UINT64_C(1) << 30, .engine = ENGINE_THREADED, .net = true, .console_log = -1},
     };
     struct err e = {""};
     if (argc > 0 && strcmp(argv[0], "ps") == 0) {

@@ -9,11 +9,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/syscall.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -21,6 +23,9 @@
 #define GATHER_NS   UINT64_C(500000) /* how long output waits for more: one write for a line, not one for each byte */
 #define LAST_MS     1000            /* how long the end waits for whoever reads */
 #define WHOLE_BYTES 1024            /* what a pipe that is ready takes without blocking, and a terminal nearly so */
+#define STAMP_BYTES 24              /* "[12:34:56.789] ", and room for clocks that are wrong */
+#define STAMPED     (WHOLE_BYTES / (STAMP_BYTES + 1))
+#define PROMPT      "(doppel) "
 
 struct console {
     struct loop *loop;    /* ref */
@@ -31,6 +36,13 @@ struct console {
     struct loop_timer timer;
     bool escaped;         /* the last byte was Ctrl-A */
     bool out_waits;       /* for room, by epoll */
+    uint8_t shown[WHOLE_BYTES]; /* output that has been logged and stamped, and is to be written */
+    size_t n_shown;
+    bool stamps, in_line; /* each line begins with the time; one has begun */
+    uint64_t stamps_ns;   /* … since then */
+    bool monitor;         /* what is typed is for us, a line at a time */
+    char line_[128];
+    size_t n_line;
     bool in_polls, in_ready, in_ended; /* a file cannot be waited for: it is always ready */
     uint8_t held[256];    /* input that the line has not taken yet */
     size_t n_held;
@@ -38,7 +50,7 @@ struct console {
 
 /* Signal state: handlers have no argument. The terminal that is raw, and what it was. */
 static atomic_int raw_fd_ = -1;
-static struct termios cooked_;
+static struct termios cooked_, raw_;
 
 void
 console_restore(void)
@@ -55,12 +67,31 @@ make_raw(int fd)
     if (tcgetattr(fd, &cooked_) != 0) {
         return;
     }
-    struct termios t = cooked_;
-    cfmakeraw(&t);
-    t.c_oflag = cooked_.c_oflag; /* some guests send bare line feeds */
-    if (tcsetattr(fd, TCSANOW, &t) == 0) {
+    raw_ = cooked_;
+    cfmakeraw(&raw_);
+    raw_.c_oflag = cooked_.c_oflag; /* some guests send bare line feeds */
+    if (tcsetattr(fd, TCSANOW, &raw_) == 0) {
         atomic_store(&raw_fd_, fd);
     }
+}
+
+void
+console_continue(void)
+{
+    const int fd = atomic_load(&raw_fd_);
+    if (fd >= 0 && tcgetpgrp(fd) == getpgrp()) {
+        tcsetattr(fd, TCSANOW, &raw_);
+    }
+}
+
+void
+console_stop(void)
+{
+    const int fd = atomic_load(&raw_fd_);
+    if (fd >= 0) {
+        tcsetattr(fd, TCSANOW, &cooked_);
+    }
+    syscall(SYS_tgkill, getpid(), gettid(), SIGSTOP); /* kill() is no call of a sandbox's */
 }
 
 static void
@@ -68,10 +99,11 @@ say(struct console *c, const char *text)
 {
     while (*text != 0) {
         const ssize_t n = write(c->out, text, strlen(text));
-        if (n <= 0) {
+        struct pollfd p = {.fd = c->out, .events = POLLOUT};
+        if (n < 0 && (errno != EAGAIN || poll(&p, 1, LAST_MS) <= 0)) {
             return; /* a terminal that is held up: the user asked for it */
         }
-        text += n;
+        text += n > 0 ? n : 0;
     }
 }
 
@@ -79,8 +111,47 @@ static void
 help(struct console *c)
 {
     say(c, "\r\nCtrl-A h  this help\r\nCtrl-A x  power off at once\r\nCtrl-A r  reset the machine\r\n"
+           "Ctrl-A c  the monitor, and back\r\nCtrl-A t  lines begin with the time, or no more\r\n"
            "Ctrl-A b  send a break (Linux: a SysRq key follows)\r\nCtrl-A a  send Ctrl-A itself\r\n");
 }
+
+/* ---- the monitor ---- */
+
+static void
+monitor_toggle(struct console *c)
+{
+    if (c->cfg.monitor == NULL) {
+        return;
+    }
+    c->monitor = !c->monitor;
+    c->n_line = 0;
+    say(c, c->monitor ? "\r\ndoppel's monitor: 'help' lists what it knows, Ctrl-A c leaves it\r\n" PROMPT : "\r\n");
+}
+
+static void
+monitor_byte(struct console *c, uint8_t b)
+{
+    if (b == '\r' || b == '\n') {
+        c->line_[c->n_line] = 0;
+        c->n_line = 0;
+        say(c, "\r\n");
+        char *text = c->cfg.monitor(c->cfg.arg, c->line_);
+        say(c, text != NULL ? text : "");
+        free(text);
+        say(c, PROMPT);
+    } else if ((b == 127 || b == '\b') && c->n_line > 0) {
+        c->n_line--;
+        say(c, "\b \b");
+    } else if (b == 3 || b == 21) { /* Ctrl-C, Ctrl-U */
+        c->n_line = 0;
+        say(c, "\r\n" PROMPT);
+    } else if (b >= ' ' && b < 127 && c->n_line < sizeof c->line_ - 1) {
+        c->line_[c->n_line++] = (char)b;
+        say(c, (char[]){(char)b, 0});
+    }
+}
+
+/* ---- the terminal ---- */
 
 /* The byte after Ctrl-A. True: it is the guest's, as *byte. */
 static bool
@@ -92,6 +163,13 @@ command(struct console *c, uint8_t *byte)
         return false;
     case 'r':
         c->cfg.command(c->cfg.arg, CONSOLE_RESET);
+        return false;
+    case 'c':
+        monitor_toggle(c);
+        return false;
+    case 't':
+        c->stamps = !c->stamps;
+        c->stamps_ns = nondet_mono_ns();
         return false;
     case 'b':
         chardev_break(c->line);
@@ -121,11 +199,13 @@ filter(struct console *c, uint8_t *bytes, size_t n)
         }
         if (c->escaped) {
             c->escaped = false;
-            if (command(c, &bytes[i])) {
+            if (command(c, &bytes[i]) && !c->monitor) {
                 bytes[kept++] = bytes[i];
             }
         } else if (bytes[i] == ESCAPE) {
             c->escaped = true;
+        } else if (c->monitor) {
+            monitor_byte(c, bytes[i]);
         } else {
             bytes[kept++] = bytes[i];
         }
@@ -178,13 +258,48 @@ in_ready(void *arg, uint32_t events)
     take_input(c);
 }
 
+/* All of it, into a file. */
+static void
+put_log(struct console *c, const uint8_t *bytes, size_t n)
+{
+    while (n > 0 && c->cfg.log >= 0) {
+        const ssize_t done = write(c->cfg.log, bytes, n);
+        if (done < 0 && errno != EINTR) {
+            say(c, "\r\ndoppel: the console's log cannot be written any more\r\n");
+            c->cfg.log = -1;
+        }
+        bytes += done > 0 ? done : 0;
+        n -= done > 0 ? (size_t)done : 0;
+    }
+}
+
+/* The next piece of output, as it is to be shown. False: there is none. */
+static bool
+next_output(struct console *c)
+{
+    uint8_t bytes[WHOLE_BYTES];
+    const size_t n = chardev_peek(c->line, bytes, c->stamps ? STAMPED : sizeof bytes);
+    for (size_t i = 0; i < n; i++) {
+        if (c->stamps && !c->in_line && bytes[i] != '\r') {
+            const uint64_t ms = (nondet_mono_ns() - c->stamps_ns) / 1000000;
+            c->n_shown += (size_t)snprintf((char *)c->shown + c->n_shown, STAMP_BYTES, "[%02llu:%02llu:%02llu.%03llu] ",
+                                           (unsigned long long)(ms / 3600000 % 10000), (unsigned long long)(ms / 60000 % 60),
+                                           (unsigned long long)(ms / 1000 % 60), (unsigned long long)(ms % 1000));
+        }
+        c->in_line = bytes[i] != '\n' && (c->in_line || bytes[i] != '\r');
+        c->shown[c->n_shown++] = bytes[i];
+    }
+    put_log(c, bytes, n);
+    chardev_drop(c->line, n);
+    return n > 0;
+}
+
 /* Show what there is. False: whoever shows it takes no more now. */
 static bool
 put_output(struct console *c)
 {
-    uint8_t bytes[WHOLE_BYTES];
-    for (size_t n; (n = chardev_peek(c->line, bytes, sizeof bytes)) > 0;) {
-        const ssize_t done = write(c->out, bytes, n);
+    while (c->n_shown > 0 || next_output(c)) {
+        const ssize_t done = write(c->out, c->shown, c->n_shown);
         if (done < 0 && errno == EINTR) {
             continue;
         }
@@ -192,7 +307,8 @@ put_output(struct console *c)
             return false;
         }
         /* nobody will ever read it: the guest need not wait */
-        chardev_drop(c->line, done < 0 ? n : (size_t)done);
+        c->n_shown -= done < 0 ? c->n_shown : (size_t)done;
+        memmove(c->shown, c->shown + (done < 0 ? 0 : done), c->n_shown);
     }
     return true;
 }

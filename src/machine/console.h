@@ -20,8 +20,10 @@ enum console_command { CONSOLE_QUIT, CONSOLE_RESET };
 struct console_config {
     int in, out; /* ref: descriptors; in may be -1 */
     int out_own; /* own: console_reopen(out) */
+    int log;     /* ref: what is shown is written there, too; or -1 */
     bool escape; /* in is a terminal: make it raw, and look for Ctrl-A */
     void (*command)(void *arg, enum console_command c);
+    char *(*monitor)(void *arg, const char *line); /* Ctrl-A c: does it; what it says is own, or NULL */
     void *arg;
 };
 
@@ -40,5 +42,9 @@ void console_free(struct console *c);
 
 /* The terminal is as it was before, at once: for a handler of signals, or when doppel ends. Async-signal-safe. */
 void console_restore(void);
+
+/* SIGTSTP: the terminal is as it was, the process stands until SIGCONT. SIGCONT: raw again, if the terminal is ours. On the I/O thread. */
+void console_stop(void);
+void console_continue(void);
 
 #endif

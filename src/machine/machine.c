@@ -24,7 +24,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-static const int signals_[] = {SIGINT, SIGTERM, SIGHUP, SIGWINCH};
+static const int signals_[] = {SIGINT, SIGTERM, SIGHUP, SIGWINCH, SIGTSTP, SIGCONT};
 
 void
 machine_ask_end(struct machine *m, enum machine_ending how, enum machine_by by, unsigned code, int signal)
@@ -41,6 +41,13 @@ static void
 console_command(void *arg, enum console_command c)
 {
     machine_ask_end(arg, c == CONSOLE_QUIT ? MACHINE_OFF : MACHINE_REBOOT, MACHINE_BY_CONSOLE, 0, 0);
+}
+
+static char *
+console_monitor(void *arg, const char *line)
+{
+    struct machine *m = arg;
+    return m->qmp != NULL ? qmp_hmp(m->qmp, line, 0) : NULL;
 }
 
 /* Everything into RAM, anew. */
@@ -199,6 +206,10 @@ signalled(void *arg, uint32_t events)
     }
     if (si.ssi_signo == SIGWINCH) {
         ports_resize(s->m);
+    } else if (si.ssi_signo == SIGTSTP) {
+        console_stop();
+    } else if (si.ssi_signo == SIGCONT) {
+        console_continue();
     } else {
         machine_ask_end(s->m, MACHINE_OFF, MACHINE_BY_SIGNAL, 0, (int)si.ssi_signo);
     }
@@ -284,7 +295,9 @@ machine_run(struct machine *m, struct machine_end *end, struct err *e)
         .out = m->cfg.console_out,
         .out_own = m->console_own,
         .escape = m->cfg.console_escape,
+        .log = m->cfg.console_in >= 0 ? m->cfg.console_log : -1,
         .command = console_command,
+        .monitor = console_monitor,
         .arg = m,
     };
     m->console = console_new(m->loop, &m->line, &console, e);
@@ -297,12 +310,10 @@ machine_run(struct machine *m, struct machine_end *end, struct err *e)
     if (r < 0) {
         goto free_console;
     }
-    if (m->cfg.n_control > 0) {
-        m->qmp = qmp_new(m, m->cfg.control, m->cfg.n_control, e);
-        if (m->qmp == NULL) {
-            r = -ENOMEM;
-            goto stop_ports;
-        }
+    m->qmp = qmp_new(m, m->cfg.control, m->cfg.n_control, e);
+    if (m->qmp == NULL) {
+        r = -ENOMEM;
+        goto stop_ports;
     }
     if (m->cfg.gdb) {
         m->debugger = debugger_new(m, m->cfg.gdb_fd, m->cfg.gdb_waits, e);

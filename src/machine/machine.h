@@ -85,6 +85,7 @@ struct machine_config {
     unsigned n_forwards;
     int console_in, console_out;  /* ref */
     bool console_escape;          /* console_in is a terminal: raw, with Ctrl-A for us */
+    int console_log;              /* ref: what the console on a terminal (console_in, or a port's) shows is written there, too; or -1 */
     const char *name;             /* ref; or NULL */
     bool sandbox;                 /* the calling process is locked in, for good: see sandbox.h */
     int control[MACHINE_CONTROL_MAX]; /* ref: sockets that listen, for QMP */

@@ -76,7 +76,7 @@ struct machine {
     struct machine_port ports[MACHINE_PORTS_MAX];
     struct device *balloon;      /* own, by devices; NULL: none */
     struct device *ports_device; /* own, by devices; NULL: no ports */
-    struct qmp *qmp;           /* own: while the machine runs; or NULL */
+    struct qmp *qmp;           /* own: while the machine runs */
     struct sandbox sandbox;
     uint64_t started_ns;       /* machine_run(), by the monotonic clock */
     pid_t pid;

@@ -170,6 +170,7 @@ ports_start(struct machine *m, const struct console_config *like, struct err *e)
         console.out_own = m->ports[i].own;
         m->ports[i].own = -1;
         console.escape = cfg->escape;
+        console.log = cfg->in >= 0 ? m->cfg.console_log : -1;
         p->console = console_new(m->loop, &p->line, &console, e);
         if (p->console == NULL) {
             ports_stop(m);

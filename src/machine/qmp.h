@@ -20,6 +20,9 @@ struct qmp;
 /* listeners: ref, each a socket that listens, without blocking. NULL with *e on failure. */
 struct qmp *qmp_new(struct machine *m, const int *listeners, unsigned n_listeners, struct err *e);
 
+/* A line of the monitor for people, about hart `cpu`. What it prints, own; NULL if there is no memory. */
+char *qmp_hmp(struct qmp *q, const char *line, unsigned cpu);
+
 /* What is still to be sent is sent, as far as that does not block for long. NULL is nothing. */
 void qmp_free(struct qmp *q);
 

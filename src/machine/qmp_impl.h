@@ -66,9 +66,6 @@ void qmp_powerdown(struct qmp *q);
 const char *qmp_status(const struct qmp *q);
 json_t *qmp_stats(struct qmp *q);
 
-/* qmp_hmp.c: a line as a person would type it. What it prints, own; NULL if there is no memory. */
-char *qmp_hmp(struct qmp *q, const char *line, unsigned cpu);
-
 /* qmp.c: an event for everybody; takes `data`, which may be NULL. Then the state, if it has changed. */
 void qmp_event(struct qmp *q, const char *name, json_t *data);
 void qmp_tell_state(struct qmp *q);
