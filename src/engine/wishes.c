@@ -20,6 +20,8 @@
 #define TABLE      256 /* one page */
 #define WISHES_MIN 3
 #define YOUNG      400 /* blocks interpreted */
+/* Where a wish may stand. With one, two that met there replaced each other for ever, and each child translated both. */
+#define PLACES 8
 
 struct wish {
     _Atomic uint64_t pc;
@@ -45,9 +47,21 @@ jit_wishes_child(struct jit *j)
 HOT void
 jit_wish(struct jit *j, uint64_t pc)
 {
-    struct wish *w = &j->wishes[(pc >> 1 ^ pc >> 9) % TABLE];
+    const uint64_t at = pc >> 1 ^ pc >> 9;
+    struct wish *w = NULL, *spare = NULL;
+    for (unsigned i = 0; i < PLACES; i++) {
+        struct wish *one = &j->wishes[(at + i) % TABLE];
+        if (atomic_load_explicit(&one->pc, memory_order_relaxed) == pc) {
+            w = one;
+            break;
+        }
+        if (spare == NULL || atomic_load_explicit(&one->count, memory_order_relaxed) < atomic_load_explicit(&spare->count, memory_order_relaxed)) {
+            spare = one;
+        }
+    }
     j->young -= j->young > 0;
-    if (atomic_load_explicit(&w->pc, memory_order_relaxed) != pc) {
+    if (w == NULL) {
+        w = spare;
         atomic_store_explicit(&w->pc, pc, memory_order_relaxed);
         atomic_store_explicit(&w->count, 0, memory_order_relaxed);
     }
