@@ -208,6 +208,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             const struct iovec v = {some, b->bytes >= at + sizeof some ? sizeof some : b->bytes > at ? b->bytes - at : 0};
             b->ops->write(b, at, &v, 1);
         }
+        if (i > 0 && take(&in, 1) % 4 == 0 && qcow2_over(b, &b, &e) != 0) {
+            return 0;
+        }
         use(b, &in, cluster);
         block_close(b);
         struct stat st;
