@@ -135,6 +135,7 @@ static const char *const words[] = {
     "qfThreadInfo", "qsThreadInfo", "qThreadExtraInfo,", "qAttached", "qSymbol::", "qqemu.sstepbits", "qqemu.sstep", "qqemu.PhyMemMode",
     "Qqemu.sstep=", "Qqemu.PhyMemMode:", "QStartNoAckMode", "QPassSignals:", "vCont?", "vCont", ";c", ";s", ";C", ";S", "vKill;", "vMustReplyEmpty",
     "m1000,", "M1000,", "X1000,", "Z2,1000,", "z3,1000,", "Z0,1000,2", "pfff", "1061", "ffffffffffffffff", "p4d.", "-1", ",10", ":0,", "Hc", "Hg", "G",
+    "p1062", "P1062=", "Z2,0,0", "z4,ffffffffffffffff,1",
     "0011223344556677", "8899aabbccddeeff", "ff00ff00ff00ff00ff00ff00ff00ff00", "qC", "T1",
 };
 
