@@ -372,8 +372,8 @@ static int
 parse_engine(struct boot_options *o, const char *text)
 {
     const int kind = engine_kind_by_name(text);
-    if (kind < 0 || kind == ENGINE_ADAPTIVE) {
-        return cli_error(CMD_boot, "%s: switch, indirect, predecoded or threaded: %s", o->shown, text);
+    if (kind < 0) {
+        return cli_error(CMD_boot, "%s: adaptive, switch, indirect, predecoded or threaded: %s", o->shown, text);
     }
     o->cfg.engine = (enum engine_kind)kind;
     return 0;

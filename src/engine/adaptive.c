@@ -54,6 +54,7 @@ adaptive_prepare(struct engine *en, struct hart *h)
     h->jit_sp_top = top;
     h->jit_sp = h->jit_sp_top;
     *(uint64_t *)(void *)(h->jit_sp_top + 8) = 1;
+    *(uint64_t *)(void *)h->jit_sp_top = (uint64_t)(uintptr_t)j->return_odd;
     h->jit_entries = j->entries;
     h->jit_code = j->code;
     h->jit_hle = hle_routines(j);
@@ -72,6 +73,13 @@ adaptive_prepare(struct engine *en, struct hart *h)
     }
     pthread_mutex_unlock(&j->lock);
     return true;
+}
+
+/* Where a machine's translated code is to begin it afresh, with some room for calls. */
+const char *
+adaptive_shadow_low(const struct hart *h)
+{
+    return h->jit_sp_top + 64 - SHADOW_BYTES + PAGE;
 }
 
 void
@@ -179,8 +187,8 @@ want_flush(struct engine *en)
 }
 
 /* The cache is full and nobody is in it any more: start afresh. */
-static void
-flush_if_alone(struct engine *en, struct hart *h)
+void
+jit_flush_if_alone(struct engine *en, struct hart *h)
 {
     struct jit *j = en->jit;
     lock(j, h);
@@ -196,23 +204,23 @@ flush_if_alone(struct engine *en, struct hart *h)
 }
 
 /* Around the use of anything that a flush takes away: entries, exits, code. */
-HOT static void
-go_out(struct engine *en, struct hart *h)
+HOT void
+jit_go_out(struct engine *en, struct hart *h)
 {
     __atomic_store_n(&h->jit_inside, 0, __ATOMIC_RELEASE);
     if (atomic_load_explicit(&en->jit->flush_wanted, memory_order_relaxed)) {
-        flush_if_alone(en, h);
+        jit_flush_if_alone(en, h);
     }
 }
 
-HOT static bool
-come_in(struct engine *en, struct hart *h)
+HOT bool
+jit_come_in(struct engine *en, struct hart *h)
 {
     inside_set(en, &h->jit_inside);
     if (!atomic_load(&en->jit->flush_wanted)) {
         return true;
     }
-    go_out(en, h);
+    jit_go_out(en, h);
     return false;
 }
 
@@ -280,8 +288,8 @@ load(struct engine *en, struct hart *h, uint64_t pc)
 }
 
 /* A translation of the block at pc; NULL if there is none to be had. */
-static struct translation *
-translate(struct engine *en, struct hart *h, uint64_t pc)
+struct translation *
+jit_translate(struct engine *en, struct hart *h, uint64_t pc)
 {
     struct jit *j = en->jit;
     lock(j, h);
@@ -305,8 +313,8 @@ translate(struct engine *en, struct hart *h, uint64_t pc)
     return t;
 }
 
-static void
-optimise(struct engine *en, struct hart *h, uint64_t pc)
+void
+jit_optimise(struct engine *en, struct hart *h, uint64_t pc)
 {
     struct jit *j = en->jit;
     lock(j, h);
@@ -321,6 +329,9 @@ optimise(struct engine *en, struct hart *h, uint64_t pc)
             t = jit_lower(en, j->region);
             if (t != NULL) {
                 jit_rechain(j, old, t);
+                if (j->machine != NULL) { /* who still comes to it by a jump cache is to hear of the other */
+                    __atomic_store_n(old->counter, 0, __ATOMIC_RELAXED);
+                }
             } else if (j->no_room) {
                 want_flush(en);
             }
@@ -408,9 +419,9 @@ grant_wishes(struct engine *en, struct hart *h)
     for (uint64_t pc; (pc = jit_wish_next(j, &at)) != 0 && !atomic_load(&j->flush_wanted);) {
         const struct translation *t = jit_find(j, pc);
         if (t == NULL) {
-            any |= pc < GUEST_TOP && (load(en, h, pc) || translate(en, h, pc) != NULL);
+            any |= pc < GUEST_TOP && (load(en, h, pc) || jit_translate(en, h, pc) != NULL);
         } else if (t->tier == 1 && __atomic_load_n(t->counter, __ATOMIC_RELAXED) < j->hot2 / 4) {
-            optimise(en, h, pc);
+            jit_optimise(en, h, pc);
             any = true;
         }
     }
@@ -459,17 +470,17 @@ interp_adaptive(struct hart *h, int64_t budget)
                 interpret(h, 1);
             }
             if (atomic_load(&j->flush_wanted)) {
-                flush_if_alone(en, h);
+                jit_flush_if_alone(en, h);
             }
             if (atomic_load(&j->flush_wanted)) {
                 interpret(h, 1);
             }
-            struct translation *t = translate(en, h, pc);
+            struct translation *t = jit_translate(en, h, pc);
             if (t == NULL) {
                 interpret(h, 1);
             }
         }
-        if (!come_in(en, h)) {
+        if (!jit_come_in(en, h)) {
             interpret(h, 100);
         }
         if (h->check != NULL) {
@@ -477,7 +488,7 @@ interp_adaptive(struct hart *h, int64_t budget)
         }
         entry = __atomic_load_n(&j->entries[pc / 2], __ATOMIC_ACQUIRE); /* as it is now that nobody flushes */
         if (entry == 0) {
-            go_out(en, h);
+            jit_go_out(en, h);
             from = 0;
             continue;
         }
@@ -503,7 +514,7 @@ interp_adaptive(struct hart *h, int64_t budget)
         if (j->profile != NULL) {
             profile_left(en, h, from);
         }
-        go_out(en, h);
+        jit_go_out(en, h);
         if (from >= FIRST_EXIT && x.kind != JX_JUMPED) {
             h->pc = x.pc;
             fstate_settle(h, x.nan, x.single);
@@ -534,7 +545,7 @@ interp_adaptive(struct hart *h, int64_t budget)
             if (j->young > 0) {
                 put_off(j, h->pc);
             } else {
-                optimise(en, h, h->pc);
+                jit_optimise(en, h, h->pc);
             }
             from = 0;
             break;
@@ -572,6 +583,42 @@ routine_faulted(struct hart *h, const uint64_t *regs)
     return true;
 }
 
+const struct fault_point *
+jit_fault_point(const struct translation *t, const uint8_t *at)
+{
+    const uint32_t off = (uint32_t)(at - t->code);
+    uint32_t lo = 0, hi = t->n_faults;
+    while (lo < hi) {
+        const uint32_t mid = (lo + hi) / 2;
+        if (t->faults[mid].off < off) {
+            lo = mid + 1;
+        } else {
+            hi = mid;
+        }
+    }
+    return lo == t->n_faults || t->faults[lo].off != off ? NULL : &t->faults[lo];
+}
+
+/* xmm: 16 bytes each */
+bool
+jit_recover(struct hart *h, const struct translation *t, uint64_t at_pc, const struct fault_point *f, const uint64_t *regs, const void *xmm)
+{
+    for (unsigned g = 0; g < 32; g++) {
+        if (t->map->x[g] != NO_REG) {
+            h->x[g] = regs[t->map->x[g]];
+        }
+        if (t->map->f[g] != NO_REG && (f->dirty >> g & 1)) {
+            memcpy(&h->f[g], (const char *)xmm + 16 * t->map->f[g], 8);
+        }
+    }
+    if (f->recipe != 0 && !late_recover(h, t, at_pc, f->recipe, regs)) {
+        return false;
+    }
+    fstate_settle(h, f->nan, f->single);
+    h->pc = at_pc + (uint64_t)(int64_t)f->delta;
+    return true;
+}
+
 /*
  * A fault in translated code, with the host's registers as they were. Makes the hart exact and returns true if the
  * fault is the guest's; h->interpret: the interpreter is to do the instruction again, and find out. *resume if the code can just go on.
@@ -602,33 +649,11 @@ adaptive_fault(struct hart *h, void *ucontext, uint64_t host_addr, bool *resume)
     if (t == NULL) {
         return false;
     }
-    const uint32_t off = (uint32_t)(rip - t->code);
-    uint32_t lo = 0, hi = t->n_faults;
-    while (lo < hi) {
-        const uint32_t mid = (lo + hi) / 2;
-        if (t->faults[mid].off < off) {
-            lo = mid + 1;
-        } else {
-            hi = mid;
-        }
-    }
-    if (lo == t->n_faults || t->faults[lo].off != off) {
+    const struct fault_point *const f = jit_fault_point(t, rip);
+    if (f == NULL || !jit_recover(h, t, t->pc, f, regs, uc->uc_mcontext.fpregs->_xmm)) {
         return false;
     }
-    for (unsigned g = 0; g < 32; g++) {
-        if (t->map->x[g] != NO_REG) {
-            h->x[g] = regs[t->map->x[g]];
-        }
-        if (t->map->f[g] != NO_REG && (t->faults[lo].dirty >> g & 1)) {
-            memcpy(&h->f[g], &uc->uc_mcontext.fpregs->_xmm[t->map->f[g]], 8);
-        }
-    }
-    if (t->faults[lo].recipe != 0 && !late_recover(h, t, t->faults[lo].recipe, regs)) {
-        return false;
-    }
-    fstate_settle(h, t->faults[lo].nan, t->faults[lo].single);
-    h->pc = t->pc + (uint64_t)(int64_t)t->faults[lo].delta;
-    h->interpret = t->faults[lo].again;
+    h->interpret = f->again;
     h->ip = NULL;
     h->jit_sp = (char *)(uintptr_t)uc->uc_mcontext.gregs[REG_RSP];
     __atomic_store_n(&h->jit_inside, 0, __ATOMIC_RELEASE);

@@ -54,11 +54,28 @@ code_space_init(struct engine *en, struct err *e)
     return 0;
 }
 
+int
+code_flags_init(struct engine *en, uint64_t bytes, struct err *e)
+{
+    CHECK(bytes <= GUEST_TOP);
+    void *const p = mmap(NULL, FLAGS_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED) {
+        return err_set(e, -errno, "reserve the table of code pages");
+    }
+    en->page_flags = p;
+    madvise(p, FLAGS_BYTES, MADV_DONTDUMP);
+    return 0;
+}
+
 void
 code_space_fini(struct engine *en)
 {
-    munmap(en->page_flags, FLAGS_BYTES);
-    munmap(en->reserved, en->reserved_bytes);
+    if (en->page_flags != NULL) {
+        munmap(en->page_flags, FLAGS_BYTES);
+    }
+    if (en->reserved != NULL) {
+        munmap(en->reserved, en->reserved_bytes);
+    }
 }
 
 bool

@@ -82,6 +82,25 @@ engine_new(const struct engine_config *cfg, struct err *e)
     return en;
 }
 
+struct engine *
+engine_new_machine(const struct engine_tuning *tuning, uint64_t ram_bytes, struct err *e)
+{
+    struct engine *en = mmap(NULL, ENGINE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (en == MAP_FAILED) {
+        err_set(e, -ENOMEM, "make an engine");
+        return NULL;
+    }
+    en->cfg = (struct engine_config){.kind = ENGINE_ADAPTIVE, .tuning = *tuning};
+    en->had_more = true;
+    en->jit = (struct jit *)(void *)(en + 1);
+    if (code_flags_init(en, ram_bytes, e) != 0 || machine_code_init(en, ram_bytes, e) != 0 || jit_init(en, e) != 0 ||
+        jit_entries_map(en, 0, ram_bytes) != 0) {
+        engine_free(en);
+        return NULL;
+    }
+    return en;
+}
+
 void
 engine_free(struct engine *en)
 {

@@ -197,6 +197,12 @@ void interp_adaptive(struct hart *h, int64_t budget);
 
 /* adaptive.c: a hart that has not run yet gets what translated code needs; false: there is no memory for it */
 bool adaptive_prepare(struct engine *en, struct hart *h);
+const char *adaptive_shadow_low(const struct hart *h);
+
+/* engine.c: a translator for a machine with so much RAM, without a code space; see machine_code.c */
+struct engine *engine_new_machine(const struct engine_tuning *tuning, uint64_t ram_bytes, struct err *e);
+int machine_code_init(struct engine *en, uint64_t ram_bytes, struct err *e);
+void machine_code_fini(struct engine *en);
 /* adaptive.c: after a jump out of it; and a fault in translated code */
 bool adaptive_landed(struct hart *h); /* true: guest code went away while it was read ahead; to be interpreted */
 bool adaptive_fault(struct hart *h, void *ucontext, uint64_t host_addr, bool *resume);

@@ -8,6 +8,8 @@
  */
 #include "engine/ir.h"
 
+#include "engine/fp_formats.h"
+
 #include "isa/fpbits.h"
 
 #include <stddef.h>
@@ -546,15 +548,45 @@ front_is_inline(const struct insn *i)
     return k == 1 && operands_are_inline(i);
 }
 
+/* In a machine FP may be off: what its instructions are is their format's business. */
+enum { USES_FP = 1, OF_SYSTEM = 2 };
+static const uint8_t kinds[OP_COUNT] = {
+#define CLASS_INNOCUOUS 0
+#define CLASS_PRIVILEGED OF_SYSTEM
+#define CLASS_GATED OF_SYSTEM
+#define CLASS_CONTROL OF_SYSTEM
+#define CLASS_BEHAVIOUR OF_SYSTEM
+#define INSN(name, match, mask, fmt, ext, cls) [OP_##name] = (FMT_IS_FP(fmt) ? USES_FP : 0) | CLASS_##cls,
+#define INSN16(name, match, mask, fmt, ext, of)
+#include "isa/insn.def"
+#undef INSN
+#undef INSN16
+};
+
+bool
+front_is_inline_machine(const struct insn *i)
+{
+    return i->op != OP_ILLEGAL && i->op != OP_fence_i && (kinds[i->op] & OF_SYSTEM) == 0 && front_is_inline(i);
+}
+
+static bool
+asks_gate(const struct insn *i)
+{
+    return (kinds[i->op] & USES_FP) != 0 || (i->op >= OP_csrrw && i->op <= OP_csrrci);
+}
+
 bool
 front_insn(struct ir *ir, const struct insn *i, uint64_t pc, bool taken)
 {
     struct front fr = {.ir = ir, .pc = pc, .taken = taken};
-    if (i->op == OP_ILLEGAL) {
+    if (i->op == OP_ILLEGAL && !ir->machine) {
         leave(&fr, IRX_ILLEGAL);
-    } else if (!front_is_inline(i)) {
+    } else if (ir->machine ? !front_is_inline_machine(i) : !front_is_inline(i)) {
         leave(&fr, IRX_INTERP);
     } else {
+        if (ir->machine && ir->chain[IR_GATE] == 0 && asks_gate(i)) {
+            ir_emit(ir, IR_GATE, 0, 0, 0, 0, 0);
+        }
         meanings[i->op](&fr, i);
     }
     return !fr.ended;

@@ -30,6 +30,7 @@ void
 ir_reset(struct ir *ir)
 {
     ir->n = 1;
+    ir->pos = 0;
     memset(ir->x, 0, sizeof ir->x);
     memset(ir->f, 0, sizeof ir->f);
     memset(ir->chain, 0, sizeof ir->chain);
@@ -40,6 +41,7 @@ static ref
 append(struct ir *ir, struct ir_ins i)
 {
     i.gi = ir->gi;
+    i.pos = ir->pos;
     i.prev = ir->chain[i.op];
     ir->chain[i.op] = (ref)ir->n;
     ir->ins[ir->n] = i;
@@ -470,4 +472,20 @@ ir_emit(struct ir *ir, enum ir_op op, unsigned aux, ref a, ref b, ref c, int64_t
         }
     }
     return share(ir, i);
+}
+
+bool
+ir_ends(const struct ir *ir)
+{
+    for (unsigned k = ir->n; k-- > 1;) {
+        switch (ir->ins[k].op) {
+        case IR_NOP: case IR_SET:
+            break;
+        case IR_JMP: case IR_JMPR: case IR_CALL: case IR_CALLR: case IR_RET: case IR_EXIT:
+            return true;
+        default:
+            return false;
+        }
+    }
+    return false;
 }

@@ -44,7 +44,7 @@ enum ir_class {
     X(REV8, INT, 1, 1) X(ORCB, INT, 1, 1) X(SELECT, INT, 3, 1) X(BYTE, INT, 2, 1)                      \
     X(LOAD, INT, 1, 0) X(LOADF, FP, 1, 0) X(STORE, NONE, 2, 0)                                          \
     X(LR, INT, 1, 0) X(SC, INT, 2, 0) X(AMO, INT, 2, 0) X(CAS, INT, 3, 0) X(FENCE, NONE, 0, 0)          \
-    X(PAUSE, NONE, 0, 0) X(SET, NONE, 1, 0) X(SETF, NONE, 1, 0)                                         \
+    X(PAUSE, NONE, 0, 0) X(GATE, NONE, 0, 0) X(SET, NONE, 1, 0) X(SETF, NONE, 1, 0)                                         \
     X(POLL, NONE, 0, 0) X(BR, NONE, 2, 0) X(JMP, NONE, 0, 0) X(JMPR, NONE, 1, 0) X(CALL, NONE, 0, 0) X(CALLR, NONE, 1, 0)   \
     X(RET, NONE, 0, 0) X(ECALL, NONE, 0, 0) X(EXIT, NONE, 0, 0)                                                              \
     X(FADD, FP, 2, 0) X(FSUB, FP, 2, 0) X(FMUL, FP, 2, 0) X(FDIV, FP, 2, 0) X(FSQRT, FP, 1, 0)          \
@@ -77,6 +77,7 @@ struct ir_ins {
     ref a, b, c;
     uint16_t gi;   /* which guest instruction of the unit it belongs to */
     uint16_t prev; /* the last one of the same op before: for sharing */
+    uint16_t pos;  /* how many guest instructions of the extended block stand before that one */
     int64_t imm;   /* CONST, ADDR; displacement of LOAD and STORE; guest address of BR, JMP, CALL, EXIT */
 };
 
@@ -86,7 +87,8 @@ struct ir {
     unsigned n;
     ref x[32], f[32]; /* the value that each guest register has now; 0: not read or written yet */
     ref chain[IR_OP_COUNT];
-    uint16_t gi;
+    uint16_t gi, pos;
+    bool machine; /* of a machine: FP has a gate, and what is privileged is the interpreter's */
     unsigned opts; /* IROPT_* that are on */
     unsigned long shared, folded; /* for --stats */
     struct ir_ins ins[IR_LIMIT];
@@ -132,6 +134,8 @@ ir_is_known(const struct ir *ir, ref r)
     return ir->ins[r].op == IR_CONST || ir->ins[r].op == IR_ADDR;
 }
 
+bool ir_ends(const struct ir *ir); /* control does not reach its end, or has come back from a call */
+
 /* Room for one more guest instruction? */
 static inline bool
 ir_room(const struct ir *ir)
@@ -147,7 +151,8 @@ unsigned lrsc_join(struct ir *ir);
  * behind it; the IR then leaves on the other side. Returns false if the instruction ends the extended block whatever follows.
  */
 bool front_insn(struct ir *ir, const struct insn *i, uint64_t pc, bool taken);
-/* Is the meaning inline, or does the interpreter execute it? */
+/* Is the meaning inline, or does the interpreter execute it? The second: in a machine. */
 bool front_is_inline(const struct insn *i);
+bool front_is_inline_machine(const struct insn *i);
 
 #endif

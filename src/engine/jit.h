@@ -65,6 +65,7 @@ struct jexit {
     uint64_t unchained;      /* what the slot holds while it goes nowhere: the way to the manager */
     uint32_t next;           /* the next exit that is chained to the same translation */
     uint8_t kind;
+    int16_t rest;            /* a machine's: guest instructions that it has not counted */
     uint32_t nan, single;    /* what the manager has to put right in hart->f: struct fstate */
 };
 
@@ -204,6 +205,9 @@ struct jit {
     uint8_t *indirect_exit;    /* rax: guest address */
     uint8_t *callout;          /* called: the ecall at rax; comes back to what is behind it, or leaves */
     uint8_t *return_missed;    /* the same, and return addresses are forgotten */
+    uint8_t *return_odd;       /* returned to: the lowest entry of the shadow stack */
+    uint8_t *miss[8];          /* called: a machine's access without an entry in the TLB; log2 of bytes, 4 for a store */
+    struct machine_code *machine; /* own: system_jit.c; NULL: a program's */
 };
 
 /* A jump that is taken if hart->attention is set: one operation, for a comparison with a register fuses with its jump. */
@@ -254,6 +258,31 @@ uint32_t adaptive_ecall(struct hart *h);
 void jit_kick(struct engine *en);
 void jit_shadows_free(struct engine *en);
 
+/* lower_machine.c: a machine's trampolines; and what stands in return_missed */
+void machine_trampolines(struct jit *j, struct x64 *x, const uint8_t *leaves);
+void machine_return(const struct jit *j, struct x64 *x);
+
+/*
+ * adaptive.c: a translation of the block at pc, NULL if there is none to be had; a region in its place. Around the use of anything that
+ * a flush takes away: false, and nobody is in, if one is wanted. If it is wanted, and nobody is in: it is done.
+ */
+struct translation *jit_translate(struct engine *en, struct hart *h, uint64_t pc);
+void jit_optimise(struct engine *en, struct hart *h, uint64_t pc);
+bool jit_come_in(struct engine *en, struct hart *h);
+void jit_go_out(struct engine *en, struct hart *h);
+void jit_flush_if_alone(struct engine *en, struct hart *h);
+
+/* The fault point of the host address `at` in t, as offset; NULL if there is none. And all that it says of registers into the hart. */
+const struct fault_point *jit_fault_point(const struct translation *t, const uint8_t *at);
+bool jit_recover(struct hart *h, const struct translation *t, uint64_t at_pc, const struct fault_point *f, const uint64_t *regs,
+                 const void *xmm);
+
+/* code.c: page flags alone, for so many bytes */
+int code_flags_init(struct engine *en, uint64_t bytes, struct err *e);
+
+/* machine_code.c: the bytes of the page with that guest address that translations are made from */
+const uint8_t *machine_page(const struct jit *j, uint64_t pc);
+
 /* show.c. Holding the lock. */
 enum { SHOW_BLOCKS = 1, SHOW_KINDS = 2, SHOW_IR = 4, SHOW_ASM = 8, SHOW_PERF = 16, SHOW_JITDUMP = 64, SHOW_TEXT = 15 };
 #define SHOW_EXITS 0xffff /* in place of a guest instruction: what is behind them */
@@ -266,7 +295,7 @@ void show_asm(const struct engine *en, const struct region *r, const struct tran
 void perf_translation(const struct engine *en, const struct translation *t);
 
 /* lower_late.c. The guest registers of a recipe into the hart, from the host's as they were; false if it makes no sense. */
-bool late_recover(struct hart *h, const struct translation *t, uint32_t recipe, const uint64_t *regs);
+bool late_recover(struct hart *h, const struct translation *t, uint64_t at_pc, uint32_t recipe, const uint64_t *regs); /* at_pc: where t->pc is for the hart */
 
 /* fstate.c. fstate_block() for the IR of each block of a region, then fstate_flow() finds rblock.v and .live. */
 void fstate_block(const struct ir *ir, unsigned block);

@@ -46,67 +46,12 @@ bail(struct lower *l, uint8_t *from)
     struct stub *s = stub_new(l, STUB_EXIT, from);
     s->exit = JX_INTERP;
     s->pc = pc_here(l);
+    s->rest = (int16_t)machine_uncounted(l, l->ir->ins[l->i].pos);
     if (l->unraised != 0) {
         s->unraised = (int8_t)use_fp(l, l->unraised);
         s->fmt = l->fk[l->unraised] & FK_SINGLE ? IRF_S : IRF_D;
     }
     l->full |= l->n_fma != 0; /* cannot be: who leaves shows the flags */
-}
-
-/* Guest registers from where the region has them to where the standard convention wants them, and back. */
-static void
-shuffle_raw(struct lower *l, uint32_t dirty)
-{
-    if (l->map == &std_map) {
-        return;
-    }
-    for (unsigned g = 1; g < 32; g++) {
-        const int h = l->map->x[g];
-        if (h != NO_REG && std_map.x[g] != h) {
-            x_rm(&l->x, X_STORE, true, h, M(RBP, HART_X(g)));
-        }
-    }
-    for (unsigned g = 0; g < 32; g++) {
-        if (l->map->f[g] != NO_REG && (dirty >> g & 1)) {
-            fp_store_reg(l, l->map->f[g], M(RBP, HART_F(g)));
-        }
-    }
-    for (unsigned g = 1; g < 32; g++) {
-        if (std_map.x[g] != NO_REG && l->map->x[g] != std_map.x[g]) {
-            x_rm(&l->x, X_MOV, true, std_map.x[g], M(RBP, HART_X(g)));
-        }
-    }
-}
-
-static void
-shuffle_out(struct lower *l, struct fstate fs)
-{
-    fp_settle(l, fs, (struct fstate){0});
-    shuffle_raw(l, fs.dirty);
-}
-
-static void
-shuffle_in(struct lower *l, const struct rblock *to)
-{
-    if (l->map == &std_map) {
-        return;
-    }
-    for (unsigned g = 1; g < 32; g++) {
-        if (std_map.x[g] != NO_REG && l->map->x[g] != std_map.x[g]) {
-            x_rm(&l->x, X_STORE, true, std_map.x[g], M(RBP, HART_X(g)));
-        }
-    }
-    for (unsigned g = 1; g < 32; g++) {
-        const int h = l->map->x[g];
-        if (h != NO_REG && std_map.x[g] != h) {
-            x_rm(&l->x, X_MOV, true, h, M(RBP, HART_X(g)));
-        }
-    }
-    for (unsigned g = 0; g < 32; g++) {
-        if (l->map->f[g] != NO_REG && (to->live >> g & 1)) {
-            fp_load_reg(l, l->map->f[g], M(RBP, HART_F(g)));
-        }
-    }
 }
 
 /* `mov eax, exit; jmp leave`, in the standard convention. */
@@ -118,7 +63,7 @@ leave(struct lower *l, uint32_t exit)
 }
 
 static void
-go_exit(struct lower *l, enum jexit_kind kind, uint64_t pc, const struct fstate *fs)
+go_exit(struct lower *l, enum jexit_kind kind, uint64_t pc, const struct fstate *fs, int rest)
 {
     const uint32_t n = jit_exit_new(l->j, kind, pc);
     if (n == UINT32_MAX) {
@@ -127,6 +72,7 @@ go_exit(struct lower *l, enum jexit_kind kind, uint64_t pc, const struct fstate 
     }
     l->j->exits[n].nan = fs->nan & fs->dirty;
     l->j->exits[n].single = fs->single & fs->dirty;
+    l->j->exits[n].rest = (int16_t)rest;
     shuffle_raw(l, fs->dirty);
     leave(l, n);
 }
@@ -144,6 +90,10 @@ unchained(struct lower *l, uint32_t exit)
 static void
 go_chain(struct lower *l, uint64_t pc, bool call)
 {
+    if (l->j->machine && machine_is_far(l, pc)) {
+        machine_go_far(l, pc, call);
+        return;
+    }
     const uint32_t n = jit_exit_new(l->j, JX_CHAIN, pc);
     uint64_t *slot = jit_data_new(l->j, 0);
     if (n == UINT32_MAX || slot == NULL) {
@@ -198,6 +148,10 @@ jump_to(struct lower *l, const struct version *to)
 static void
 poll(struct lower *l, uint64_t pc)
 {
+    if (l->j->machine) {
+        machine_poll(l, pc, 0);
+        return;
+    }
     struct stub *s = stub_new(l, STUB_EXIT, x_poll(&l->x));
     s->exit = JX_POLL;
     s->pc = pc;
@@ -232,7 +186,9 @@ go_if(struct lower *l, enum cc cc, uint64_t pc)
 {
     struct version *const to = version_at(l, pc, &l->fs);
     if (to == NULL) {
-        stub_new(l, STUB_CHAIN, x_jcc(&l->x, cc))->pc = pc;
+        struct stub *const s = stub_new(l, STUB_CHAIN, x_jcc(&l->x, cc));
+        s->pc = pc;
+        s->rest = (int16_t)machine_uncounted(l, l->ir->ins[l->i].pos + 1u);
     } else if (((l->fs.nan & ~to->fs.nan) | (l->fs.single & ~to->fs.single)) & l->fs.dirty) {
         stub_new(l, STUB_EDGE, x_jcc(&l->x, cc))->pc = pc;
     } else if (to->at != NULL) {
@@ -242,51 +198,15 @@ go_if(struct lower *l, enum cc cc, uint64_t pc)
     }
 }
 
-enum cc
-compare(struct lower *l, enum ir_op op, ref a, ref b)
-{
-    static const uint8_t ccs[IR_OP_COUNT] = {[IR_EQ] = CC_E,   [IR_NE] = CC_NE,  [IR_LT] = CC_L,  [IR_GE] = CC_GE,
-                                             [IR_LTU] = CC_B,  [IR_GEU] = CC_AE};
-    static const uint8_t mirror[16] = {[CC_E] = CC_E,  [CC_NE] = CC_NE, [CC_L] = CC_G,  [CC_GE] = CC_LE,
-                                       [CC_B] = CC_A,  [CC_AE] = CC_BE};
-    enum cc cc = (enum cc)ccs[op];
-    const bool w = !l->sext[l->i]; /* else the low halves say it */
-    const struct ir_ins *pa = &l->ir->ins[a], *pb = &l->ir->ins[b];
-    if (pa->op == IR_CONST && pb->op != IR_CONST) {
-        const ref t = a;
-        a = b;
-        b = t;
-        pb = pa;
-        cc = (enum cc)mirror[cc];
-    }
-    struct mem m;
-    if (pb->op == IR_CONST && pb->imm == (int32_t)pb->imm) {
-        if (memory_operand(l, a, &m)) {
-            x_mi(&l->x, X_I_CMP, w, m, (int32_t)pb->imm);
-            return cc;
-        }
-        const int ra = use_int(l, a);
-        if (pb->imm == 0) {
-            x_rr(&l->x, X_TEST, w, ra, ra);
-        } else {
-            x_ri(&l->x, X_I_CMP, w, ra, (int32_t)pb->imm);
-        }
-        return cc;
-    }
-    const int ra = use_int(l, a);
-    if (memory_operand(l, b, &m)) {
-        x_rm(&l->x, X_CMP, w, ra, m);
-    } else {
-        x_rr(&l->x, X_CMP, w, ra, use_int(l, b));
-    }
-    return cc;
-}
-
 /* What jumps indirectly ends so: the target is in rax, the convention standard. */
 static void
 go_indirect(struct lower *l, bool call)
 {
     struct x64 *x = &l->x;
+    if (l->j->machine) {
+        machine_jump(l, call);
+        return;
+    }
     x_mov(x, RCX, RAX);
     x_shift_i(x, X_SHR, true, RCX, 38);
     stub_new(l, STUB_INDIRECT, x_jcc(x, CC_NE));
@@ -297,9 +217,11 @@ go_indirect(struct lower *l, bool call)
 }
 
 static void
-push_link(struct lower *l, uint64_t link)
+push_link(struct lower *l, uint64_t link, unsigned rd)
 {
-    if (link <= INT32_MAX) {
+    if (l->j->machine) {
+        machine_push_link(l, rd);
+    } else if (link <= INT32_MAX) {
         x_push_guest(&l->x, link);
     } else {
         x_mov_guest(&l->x, RCX, link);
@@ -307,11 +229,16 @@ push_link(struct lower *l, uint64_t link)
     }
 }
 
-/* Behind a call, in the standard convention. */
+/* Behind a call, in the standard convention. pushed: the address is still on the shadow stack. */
 static void
-come_back(struct lower *l, uint64_t link)
+come_back(struct lower *l, uint64_t link, bool pushed)
 {
     static const struct fstate exact;
+    if (pushed && l->j->machine) {
+        machine_come_back(l);
+    } else if (pushed) {
+        x_rm(&l->x, X_LEA, true, RSP, M(RSP, 8));
+    }
     struct rblock *const b = block_at(l, link);
     struct version *const to = version_at(l, link, &exact);
     if (to == NULL) {
@@ -341,14 +268,23 @@ lower_control(struct lower *l, const struct ir_ins *i)
 {
     struct x64 *x = &l->x;
     const uint64_t pc = pc_here(l), link = pc + l->r->insns[i->gi].len;
+    const unsigned rd = l->r->insns[i->gi].rd;
     if (l->j->profile != NULL && lower_counted(l, i)) {
         return;
     }
     switch (i->op) {
     case IR_POLL:
-        poll(l, pc);
+        if (l->j->machine) { /* the branch is counted already */
+            machine_count_to(l, i->pos + 1u);
+            machine_poll(l, pc, -1);
+        } else {
+            poll(l, pc);
+        }
         break;
     case IR_BR:
+        if (version_at(l, (uint64_t)i->imm, &l->fs) != NULL) {
+            machine_count_to(l, i->pos + 1u);
+        }
         if (i->a == l->compared && l->compared_at == x->p && ir_is_const(l->ir, i->b) && l->ir->ins[i->b].imm == 0 &&
             (i->aux == IR_EQ || i->aux == IR_NE)) {
             go_if(l, (enum cc)(l->compared_cc ^ (i->aux == IR_EQ)), (uint64_t)i->imm);
@@ -357,36 +293,38 @@ lower_control(struct lower *l, const struct ir_ins *i)
         go_if(l, compare(l, (enum ir_op)i->aux, i->a, i->b), (uint64_t)i->imm);
         break;
     case IR_JMP:
+        machine_count_to(l, l->ir->pos);
         if ((uint64_t)i->imm <= pc) {
             poll(l, (uint64_t)i->imm);
         }
         go(l, (uint64_t)i->imm, l->fs);
         break;
     case IR_CALL:
+        machine_count_to(l, l->ir->pos);
         if ((uint64_t)i->imm <= pc) {
             poll(l, (uint64_t)i->imm);
         }
         shuffle_out(l, l->fs);
-        push_link(l, link);
+        push_link(l, link, rd);
         go_chain(l, (uint64_t)i->imm, true);
-        x_rm(x, X_LEA, true, RSP, M(RSP, 8)); /* the address is still on the shadow stack */
-        come_back(l, link);
+        come_back(l, link, true);
         break;
     case IR_CALLR:
     case IR_JMPR:
+        machine_count_to(l, l->ir->pos);
         put_int(l, RAX, i->a);
         shuffle_out(l, l->fs);
         log_poll(l, stub_new(l, STUB_INDIRECT, x_poll(x)));
         if (i->op == IR_CALLR) {
-            push_link(l, link);
+            push_link(l, link, rd);
             go_indirect(l, true);
-            x_rm(x, X_LEA, true, RSP, M(RSP, 8));
-            come_back(l, link);
+            come_back(l, link, true);
         } else {
             go_indirect(l, false);
         }
         break;
     case IR_RET: {
+        machine_count_to(l, l->ir->pos);
         /* The link register itself: its lowest bit does not count, and the shadow stack holds even addresses. */
         const unsigned g = l->r->insns[i->gi].rs1;
         shuffle_out(l, l->fs);
@@ -403,12 +341,12 @@ lower_control(struct lower *l, const struct ir_ins *i)
         shuffle_out(l, l->fs);
         x_mov_guest(x, RAX, pc);
         x_call_fixed(x, l->j->callout);
-        come_back(l, link);
+        come_back(l, link, false);
         break;
     case IR_EXIT: {
         static const uint8_t kinds[] = {[IRX_EBREAK] = JX_EBREAK, [IRX_ILLEGAL] = JX_ILLEGAL,
                                         [IRX_FENCE_I] = JX_FENCE_I, [IRX_INTERP] = JX_INTERP};
-        go_exit(l, (enum jexit_kind)kinds[i->aux], (uint64_t)i->imm, &l->fs);
+        go_exit(l, (enum jexit_kind)kinds[i->aux], (uint64_t)i->imm, &l->fs, machine_uncounted(l, i->pos));
         break;
     }
     default:
@@ -426,6 +364,10 @@ lower_stub(struct lower *l, const struct stub *s)
     }
     switch ((enum stub_kind)s->kind) {
     case STUB_CHAIN:
+        if (s->rest != 0) {
+            l->counted = 0;
+            machine_count_to(l, (unsigned)s->rest);
+        }
         shuffle_out(l, s->fs);
         go_chain(l, s->pc, false);
         break;
@@ -436,7 +378,7 @@ lower_stub(struct lower *l, const struct stub *s)
         if (s->unraised != NO_REG) {
             fp_raise(l, s->fmt, s->unraised);
         }
-        go_exit(l, (enum jexit_kind)s->exit, s->pc, &s->fs);
+        go_exit(l, (enum jexit_kind)s->exit, s->pc, &s->fs, s->rest);
         break;
     case STUB_EDGE:
         go(l, s->pc, s->fs);
@@ -463,6 +405,17 @@ lower_stub(struct lower *l, const struct stub *s)
         break;
     case STUB_RESERVE:
         lower_reserve(l, s);
+        x_jmp_to(x, s->back);
+        break;
+    case STUB_MISS:
+        machine_miss(l, s);
+        break;
+    case STUB_CALL:
+        x_call_fixed(x, l->j->indirect_exit);
+        x_jmp_to(x, s->back);
+        break;
+    case STUB_SHADOW:
+        x_rm(x, X_MOV, true, RSP, M(RBP, HART(jit_sp_top)));
         x_jmp_to(x, s->back);
         break;
     case STUB_FMA:
@@ -546,6 +499,9 @@ lower_unit(struct lower *l)
             }
             break;
         }
+        case IR_GATE:
+            machine_gate(l);
+            break;
         case IR_POLL:
         case IR_BR:
         case IR_JMP:
@@ -567,6 +523,10 @@ lower_unit(struct lower *l)
         }
     }
     fma_flush(l);
+    if (!ir_ends(ir)) {
+        machine_count_to(l, ir->pos);
+    }
+    l->counted = 0;
     ir_reset(ir);
 }
 
@@ -606,6 +566,7 @@ lower_blocks(struct lower *l, unsigned version)
             }
             ir->gi = (uint16_t)n;
             open = front_insn(ir, &r->insns[n], r->pcs[n], k->taken && n + 1 == k->first + k->count);
+            ir->pos++;
         }
         for (unsigned q = ir->n; k->again && q-- > 1 && ir->ins[q].gi == ir->gi;) {
             ir->ins[q].op = ir->ins[q].op == IR_POLL ? (uint8_t)IR_NOP : ir->ins[q].op;
@@ -696,6 +657,7 @@ jit_lower(struct engine *en, struct region *r)
     l->ir = j->ir;
     l->full = false;
     l->fs = (struct fstate){0};
+    l->counted = 0;
     l->n_fix = l->n_stubs = l->n_faults = l->n_tests = l->n_fma = 0;
     l->pending = l->last_recipe = 0;
     l->n_recipes = 1; /* 0: none */

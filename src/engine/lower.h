@@ -33,6 +33,9 @@ enum stub_kind {
     STUB_FMA,    /* the same, and a flag: pc is the number of the test */
     STUB_RESERVE, /* a compare-and-swap in place of lr and sc has failed: rax is what it saw, arg the register of the address; then back */
     STUB_FORGET, /* there was a reservation: no more; then back */
+    STUB_MISS,   /* a machine's access that the TLB does not answer: back once it does; else fault point number pc */
+    STUB_CALL,   /* an indirect call that the manager makes: as STUB_INDIRECT, and back */
+    STUB_SHADOW, /* the shadow stack is full: it is empty; then back */
     STUB_EDGE,   /* to the block at pc, whose label wants f registers otherwise than they are */
 };
 
@@ -47,6 +50,8 @@ struct stub {
     uint8_t kind, exit; /* enum jexit_kind */
     uint8_t arg, fmt;
     uint8_t *back;
+    int16_t rest;                    /* guest instructions that have been executed and not been counted: lower_machine.c */
+    struct mem at;                   /* STUB_MISS: what is accessed */
     struct fstate fs;                /* where it was made */
     struct places places;            /* STUB_NAN: where the value is */
     int8_t unraised;                 /* STUB_EXIT: the xmm register whose conversion raises inexact, in format fmt; or NO_REG */
@@ -122,6 +127,7 @@ struct lower {
     struct stub stubs[STUBS];
     struct fault_point faults[REGION_INSNS * 2];
     unsigned n_fix, n_stubs, n_faults;
+    unsigned counted;          /* of the guest instructions of this extended block */
     struct fma fma[FMAS]; /* not tested yet */
     unsigned n_fma, n_tests;
     uint32_t kept; /* the xmm registers of their factors */
@@ -164,6 +170,10 @@ int in_home(const struct lower *l, ref r);
 /* SET and SETF: the home gets it. And the guest's register is written. */
 void lower_set(struct lower *l, const struct ir_ins *i, bool fp);
 void lower_written(struct lower *l, unsigned set);
+/* All homes from the region's to the standard convention, f registers as they are, or exact; and back, to that block. */
+void shuffle_raw(struct lower *l, uint32_t dirty);
+void shuffle_out(struct lower *l, struct fstate fs);
+void shuffle_in(struct lower *l, const struct rblock *to);
 
 /* lower.c */
 struct mem address(struct lower *l, ref base, int64_t disp); /* base is a register */
@@ -193,6 +203,24 @@ void log_int(struct lower *l, unsigned bytes, unsigned kind, int r);
 void log_fp(struct lower *l, unsigned bytes, unsigned kind, int x);
 void log_constant(struct lower *l, unsigned bytes, int32_t v);
 void log_poll(struct lower *l, const struct stub *by);
+
+/*
+ * lower_machine.c. Guest instructions up to this one of the extended block are counted now; so many are not, at that instruction.
+ * To another page; to the address in rax; its own address. Where an access goes in the host, once the TLB has answered.
+ */
+void machine_count_to(struct lower *l, unsigned pos);
+int machine_uncounted(const struct lower *l, unsigned pos);
+void machine_poll(struct lower *l, uint64_t pc, int rest); /* leaves there, with so many still to be counted */
+bool machine_is_far(const struct lower *l, uint64_t pc);
+void machine_go_far(struct lower *l, uint64_t pc, bool call);
+void machine_jump(struct lower *l, bool call);
+void machine_push_link(struct lower *l, unsigned rd);
+void machine_come_back(struct lower *l);
+void machine_address(struct lower *l, int reg, uint64_t pc); /* flags stay as they are */
+void machine_gate(struct lower *l);
+struct mem lower_ram(struct lower *l, const struct ir_ins *i, unsigned size, bool store);
+struct mem lower_ram_atomic(struct lower *l, const struct ir_ins *i, unsigned size, bool store);
+void machine_miss(struct lower *l, const struct stub *s);
 
 /* lower_fma.c */
 void fma_new(struct lower *l, unsigned fmt, int a, int b); /* l->i is one; its factors stay in these registers */

@@ -19,6 +19,9 @@ fault_for(struct lower *l, uint64_t pc, const struct fstate *fs)
 void
 fault_here(struct lower *l)
 {
+    if (l->j->machine) { /* what the TLB has answered for does not fault */
+        return;
+    }
     l->full |= l->n_fma != 0;
     fault_for(l, pc_here(l), &l->fs);
     const struct ir_ins *i = &l->ir->ins[l->i];

@@ -320,6 +320,46 @@ byte_of(struct lower *l, const struct ir_ins *i)
     made_int(l, d);
 }
 
+enum cc
+compare(struct lower *l, enum ir_op op, ref a, ref b)
+{
+    static const uint8_t ccs[IR_OP_COUNT] = {[IR_EQ] = CC_E,   [IR_NE] = CC_NE,  [IR_LT] = CC_L,  [IR_GE] = CC_GE,
+                                             [IR_LTU] = CC_B,  [IR_GEU] = CC_AE};
+    static const uint8_t mirror[16] = {[CC_E] = CC_E,  [CC_NE] = CC_NE, [CC_L] = CC_G,  [CC_GE] = CC_LE,
+                                       [CC_B] = CC_A,  [CC_AE] = CC_BE};
+    enum cc cc = (enum cc)ccs[op];
+    const bool w = !l->sext[l->i]; /* else the low halves say it */
+    const struct ir_ins *pa = &l->ir->ins[a], *pb = &l->ir->ins[b];
+    if (pa->op == IR_CONST && pb->op != IR_CONST) {
+        const ref t = a;
+        a = b;
+        b = t;
+        pb = pa;
+        cc = (enum cc)mirror[cc];
+    }
+    struct mem m;
+    if (pb->op == IR_CONST && pb->imm == (int32_t)pb->imm) {
+        if (memory_operand(l, a, &m)) {
+            x_mi(&l->x, X_I_CMP, w, m, (int32_t)pb->imm);
+            return cc;
+        }
+        const int ra = use_int(l, a);
+        if (pb->imm == 0) {
+            x_rr(&l->x, X_TEST, w, ra, ra);
+        } else {
+            x_ri(&l->x, X_I_CMP, w, ra, (int32_t)pb->imm);
+        }
+        return cc;
+    }
+    const int ra = use_int(l, a);
+    if (memory_operand(l, b, &m)) {
+        x_rm(&l->x, X_CMP, w, ra, m);
+    } else {
+        x_rr(&l->x, X_CMP, w, ra, use_int(l, b));
+    }
+    return cc;
+}
+
 /* Memory. */
 
 static void
@@ -331,7 +371,7 @@ load(struct lower *l, const struct ir_ins *i)
     } ops[] = {[IRT_U8] = {X_MOVZX8, false},  [IRT_U16] = {X_MOVZX16, false}, [IRT_U32] = {X_MOV, false},
                [IRT_U64] = {X_MOV, true},     [IRT_S8] = {X_MOVSX8, true},    [IRT_S16] = {X_MOVSX16, true},
                [IRT_S32] = {X_MOVSXD, true}};
-    const struct mem m = operand_at(l, i->a, i->imm);
+    const struct mem m = l->j->machine ? lower_ram(l, i, i->aux & 3, false) : operand_at(l, i->a, i->imm);
     const int d = def_int(l, i->a);
     log_before(l, m);
     fault_here(l);
@@ -348,7 +388,7 @@ store(struct lower *l, const struct ir_ins *i)
     if (ir_class[v->op] == IRC_FP && i->aux >= IRT_U32) {
         fp_canonical_stores(l, i->b);
         const int f = i->aux == IRT_U64 ? fp_use_bits(l, i->b) : use_fp(l, i->b);
-        const struct mem m = operand_at(l, i->a, i->imm);
+        const struct mem m = l->j->machine ? lower_ram(l, i, i->aux, true) : operand_at(l, i->a, i->imm);
         log_before(l, m);
         fault_here(l);
         if (i->aux == IRT_U64) {
@@ -359,7 +399,7 @@ store(struct lower *l, const struct ir_ins *i)
         log_fp(l, 1u << i->aux, ACCESS_WRITES, f);
         return;
     }
-    const struct mem m = operand_at(l, i->a, i->imm);
+    const struct mem m = l->j->machine ? lower_ram(l, i, i->aux, true) : operand_at(l, i->a, i->imm);
     if (v->op == IR_CONST && (i->aux != IRT_U64 || v->imm == (int32_t)v->imm)) {
         log_before(l, m);
         fault_here(l);
@@ -395,6 +435,9 @@ static struct mem
 atomic_address(struct lower *l, const struct ir_ins *i)
 {
     const unsigned size = i->aux & 3;
+    if (l->j->machine) {
+        return lower_ram_atomic(l, i, size, i->op != IR_LR);
+    }
     struct mem m = address(l, i->a, 0);
     if (size != 0) {
         x_rr8(&l->x, 0xf6, false, 0, m.base);

@@ -430,7 +430,7 @@ late_recipe(struct lower *l)
 }
 
 bool
-late_recover(struct hart *h, const struct translation *t, uint32_t recipe, const uint64_t *regs)
+late_recover(struct hart *h, const struct translation *t, uint64_t at_pc, uint32_t recipe, const uint64_t *regs)
 {
     uint64_t stack[RECIPE_DEPTH], set[32];
     uint32_t mask = 0;
@@ -490,7 +490,7 @@ late_recover(struct hart *h, const struct translation *t, uint32_t recipe, const
             at += 9;
             break;
         case RECIPE_ADDRESS:
-            v = t->pc + (uint64_t)(int64_t)word;
+            v = at_pc + (uint64_t)(int64_t)word;
             at += 5;
             break;
         default:

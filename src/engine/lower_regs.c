@@ -207,7 +207,9 @@ static void
 make_known(struct lower *l, int reg, ref r)
 {
     const struct ir_ins *i = &l->ir->ins[r];
-    if (i->op == IR_ADDR) {
+    if (i->op == IR_ADDR && l->j->machine) {
+        machine_address(l, reg, (uint64_t)i->imm);
+    } else if (i->op == IR_ADDR) {
         x_mov_guest(&l->x, reg, (uint64_t)i->imm);
     } else {
         x_mov_imm(&l->x, reg, (uint64_t)i->imm);
@@ -444,4 +446,60 @@ lower_set(struct lower *l, const struct ir_ins *i, bool fp)
         x_rm(&l->x, X_STORE, true, r, to);
     }
     homes[g] = v;
+}
+
+/* Guest registers from where the region has them to where the standard convention wants them, and back. */
+void
+shuffle_raw(struct lower *l, uint32_t dirty)
+{
+    if (l->map == &std_map) {
+        return;
+    }
+    for (unsigned g = 1; g < 32; g++) {
+        const int h = l->map->x[g];
+        if (h != NO_REG && std_map.x[g] != h) {
+            x_rm(&l->x, X_STORE, true, h, M(RBP, HART_X(g)));
+        }
+    }
+    for (unsigned g = 0; g < 32; g++) {
+        if (l->map->f[g] != NO_REG && (dirty >> g & 1)) {
+            fp_store_reg(l, l->map->f[g], M(RBP, HART_F(g)));
+        }
+    }
+    for (unsigned g = 1; g < 32; g++) {
+        if (std_map.x[g] != NO_REG && l->map->x[g] != std_map.x[g]) {
+            x_rm(&l->x, X_MOV, true, std_map.x[g], M(RBP, HART_X(g)));
+        }
+    }
+}
+
+void
+shuffle_out(struct lower *l, struct fstate fs)
+{
+    fp_settle(l, fs, (struct fstate){0});
+    shuffle_raw(l, fs.dirty);
+}
+
+void
+shuffle_in(struct lower *l, const struct rblock *to)
+{
+    if (l->map == &std_map) {
+        return;
+    }
+    for (unsigned g = 1; g < 32; g++) {
+        if (std_map.x[g] != NO_REG && l->map->x[g] != std_map.x[g]) {
+            x_rm(&l->x, X_STORE, true, std_map.x[g], M(RBP, HART_X(g)));
+        }
+    }
+    for (unsigned g = 1; g < 32; g++) {
+        const int h = l->map->x[g];
+        if (h != NO_REG && std_map.x[g] != h) {
+            x_rm(&l->x, X_MOV, true, h, M(RBP, HART_X(g)));
+        }
+    }
+    for (unsigned g = 0; g < 32; g++) {
+        if (l->map->f[g] != NO_REG && (to->live >> g & 1)) {
+            fp_load_reg(l, l->map->f[g], M(RBP, HART_F(g)));
+        }
+    }
 }

@@ -7,6 +7,7 @@
 #ifndef DOPPEL_MACHINE_OPS_H
 #define DOPPEL_MACHINE_OPS_H
 
+#include "engine/fp_formats.h"
 #include "engine/interp_ops.h"
 #include "engine/system_impl.h"
 
@@ -20,11 +21,6 @@
 #define MH mhart_of(h)
 
 /* May floating point be used now, and is it noted that it was? Which instructions ask is their format's business. */
-#define FMT_IS_FP(fmt)                                                                                          \
-    (FMT_##fmt == FMT_FL || FMT_##fmt == FMT_FS || FMT_##fmt == FMT_F4 || FMT_##fmt == FMT_F3 ||                \
-     FMT_##fmt == FMT_F2 || FMT_##fmt == FMT_F3N || FMT_##fmt == FMT_FC || FMT_##fmt == FMT_FX ||               \
-     FMT_##fmt == FMT_FXR || FMT_##fmt == FMT_FXZ || FMT_##fmt == FMT_XFR || FMT_##fmt == FMT_XF ||             \
-     FMT_##fmt == FMT_FLI)
 enum {
 #define INSN(name, match, mask, fmt, ext, cls) FP_##name = FMT_IS_FP(fmt),
 #define INSN16(name, match, mask, fmt, ext, of)

@@ -29,6 +29,19 @@ half(const struct engine *en, uint64_t pc)
 static bool
 fetch(struct engine *en, struct hart *h, uint64_t pc, struct insn *out, uint32_t *word)
 {
+    if (en->jit->machine != NULL) {
+        const uint8_t *const page = machine_page(en->jit, pc);
+        uint32_t w = (uint32_t)page[pc & 4095] | (uint32_t)page[(pc & 4095) + 1] << 8;
+        if (insn_len(w) == 4) {
+            if ((pc & 4095) == 4094) { /* it lies in two pages: the interpreter's */
+                return false;
+            }
+            w |= (uint32_t)page[(pc & 4095) + 2] << 16 | (uint32_t)page[(pc & 4095) + 3] << 24;
+        }
+        isa_decode(w, h->exts, out);
+        *word = w;
+        return true;
+    }
     if (!code_page_is_exec(en, pc)) {
         return false;
     }
@@ -76,6 +89,12 @@ count_of(struct jit *j, uint64_t pc)
     return left < 0 ? j->hot2 : j->hot2 - (uint32_t)left;
 }
 
+static bool
+is_inline(const struct engine *en, const struct insn *i)
+{
+    return en->jit->machine != NULL ? front_is_inline_machine(i) : front_is_inline(i);
+}
+
 /* Append the block at pc; `leaders`: it also ends where another begins. */
 static bool
 append(struct engine *en, struct hart *h, struct region *r, uint64_t pc, unsigned max, bool leaders)
@@ -85,7 +104,11 @@ append(struct engine *en, struct hart *h, struct region *r, uint64_t pc, unsigne
     }
     struct rblock *b = &r->blocks[r->n_blocks];
     *b = (struct rblock){.pc = pc, .first = r->n_insns, .v[0].used = true};
+    const uint64_t page = r->pc / 4096; /* a machine's region does not leave it */
     while (b->count < max && r->n_insns < REGION_INSNS) {
+        if (en->jit->machine != NULL && pc / 4096 != page) {
+            break;
+        }
         struct insn *i = &r->insns[r->n_insns];
         if (b->count > 0 && leaders) {
             bool known = count_of(en->jit, pc) > en->jit->hot2 / COLD_FRACTION;
@@ -96,10 +119,10 @@ append(struct engine *en, struct hart *h, struct region *r, uint64_t pc, unsigne
                 break;
             }
         }
-        if (!fetch(en, h, pc, i, &r->words[r->n_insns]) || (b->count > 0 && !front_is_inline(i))) {
+        if (!fetch(en, h, pc, i, &r->words[r->n_insns]) || (b->count > 0 && !is_inline(en, i))) {
             break;
         }
-        if (b->count == 0 && (!front_is_inline(i) || i->op == OP_ILLEGAL)) {
+        if (b->count == 0 && (!is_inline(en, i) || i->op == OP_ILLEGAL)) {
             return false; /* the interpreter's */
         }
         r->pcs[r->n_insns++] = pc;
@@ -424,7 +447,7 @@ region_grow(struct engine *en, struct hart *h, struct translation *head)
         const struct edges e = edges_of(r, &r->blocks[k]);
         for (unsigned s = 0; s < 2; s++) {
             const uint64_t pc = s == 0 ? e.behind : e.taken;
-            if (pc == 0 || index_of(r, pc) >= 0) {
+            if (pc == 0 || index_of(r, pc) >= 0 || (j->machine != NULL && pc / 4096 != r->pc / 4096)) {
                 continue;
             }
             uint32_t c = count_of(j, pc);

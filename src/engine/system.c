@@ -13,7 +13,7 @@
 #define SYSTEM_STOP 1U /* in mhart.requests, beside SYSTEM_FENCE_* */
 
 struct mhart *
-system_hart_new(const struct system *sys, ext_set exts, const struct priv_env *env, uint64_t hartid, uint32_t satp_modes,
+system_hart_new(struct system *sys, ext_set exts, const struct priv_env *env, uint64_t hartid, uint32_t satp_modes,
                 struct err *e)
 {
     struct mhart *m = aligned_alloc(64, (sizeof *m + 63) & ~(size_t)63);
@@ -23,13 +23,21 @@ system_hart_new(const struct system *sys, ext_set exts, const struct priv_env *e
     }
     memset(m, 0, sizeof *m);
     fp_host_probe(false);
-    m->sys = sys;
+    m->sys = m->made_for = sys;
     m->h.exts = exts;
     m->p.env = env;
     m->p.mhartid = hartid;
     m->p.satp_modes = satp_modes;
-    if (code_cache_init(m) != 0) {
-        free(m);
+    if (sys->kind == ENGINE_ADAPTIVE && sys->en == NULL) {
+        sys->en = engine_new_machine(&sys->tuning, sys->pm->ram_bytes, e);
+        if (sys->en == NULL) {
+            free(m);
+            return NULL;
+        }
+    }
+    sys->harts++;
+    if (code_cache_init(m) != 0 || (sys->kind == ENGINE_ADAPTIVE && !machine_jit_prepare(m))) {
+        system_hart_free(m);
         err_set(e, -ENOMEM, "make a hart");
         return NULL;
     }
@@ -41,8 +49,14 @@ void
 system_hart_free(struct mhart *m)
 {
     if (m != NULL) {
+        struct system *const sys = m->made_for;
         code_cache_fini(m);
+        machine_jit_release(m);
         free(m);
+        if (--sys->harts == 0 && sys->en != NULL) {
+            engine_free(sys->en);
+            sys->en = NULL;
+        }
     }
 }
 
@@ -50,7 +64,9 @@ void
 system_hart_reset(struct mhart *m)
 {
     const struct priv was = m->p;
+    machine_jit_leave(m);
     hart_init(&m->h, m->h.exts);
+    machine_jit_enter(m);
     priv_reset(&m->p, &m->h, was.env, was.mhartid, was.satp_modes);
     softtlb_init(&m->t);
     code_cache_drop(m);
@@ -78,8 +94,9 @@ machine_apply(struct mhart *m, unsigned effects)
         pmp_compile(&m->pmp, m->p.pmpcfg, m->p.pmpaddr);
         softtlb_flush(&m->t);
     }
-    if (effects & (PRIV_DATA | PRIV_FETCH)) {
+    if (effects & (PRIV_DATA | PRIV_FETCH | PRIV_FLUSH)) {
         rekey(m);
+        machine_jumps_select(m);
     }
     if (effects & (PRIV_FETCH | PRIV_FLUSH)) {
         m->page_va = 1;
@@ -310,6 +327,7 @@ machine_sfence(struct mhart *m, bool by_va, uint64_t va, bool by_asid, uint64_t 
     }
     m->stats.fences++;
     softtlb_fence(&m->t, by_va, va, by_asid, (unsigned)asid & 0xffff);
+    machine_jumps_flush(m);
     machine_next(m, PRIV_DATA | PRIV_FETCH);
 }
 
@@ -355,6 +373,7 @@ requests_do(struct mhart *m)
     }
     if (r & SYSTEM_FENCE_VMA) {
         softtlb_fence(&m->t, false, 0, false, 0);
+        machine_jumps_flush(m);
         machine_apply(m, PRIV_DATA | PRIV_FETCH);
     }
     return (r & SYSTEM_STOP) != 0;
@@ -386,9 +405,14 @@ run(struct mhart *m, int64_t left)
     case ENGINE_INDIRECT:
         interp_indirect_machine(&m->h, left);
         return;
+    case ENGINE_ADAPTIVE:
+        if (m->sys->debug != NULL) { /* translations know of no breakpoints */
+            break;
+        }
+        interp_adaptive_machine(&m->h, left);
+        return;
     case ENGINE_PREDECODED:
     case ENGINE_THREADED:
-    case ENGINE_ADAPTIVE:
         break;
     }
     if (!machine_enter(m, m->h.pc)) {

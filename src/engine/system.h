@@ -13,7 +13,8 @@
  * The owner may change anything of a hart that is not inside of system_run(); then calls system_hart_changed().
  *
  * Code. What a hart decodes is its own and made from a copy of the page, taken when it first executes there; fence.i makes it
- * compare pages with their copies before it goes on in them. So a store never invalidates anything, and harts share nothing.
+ * compare pages with their copies before it goes on in them. So a store never invalidates anything, and harts share nothing, but for
+ * what is translated: system_jit.c.
  *
  * Floating point: while system_run() is on the stack MXCSR is the guest's. Callbacks of devices, and of priv_env, run under it:
  * they do not compute in floating point.
@@ -37,13 +38,40 @@
 
 struct code_cache;
 struct code_page;
+struct jump_cache;
+
+/* With a translator (system_jit.c): what translated code finds at its hart. */
+#define JUMPS 2048
+struct jump {
+    uint64_t pc; /* odd: none */
+    const void *code;
+};
+struct machine_jit {
+    uint64_t page;              /* the virtual address of the page that is executed */
+    int64_t left;               /* of the budget */
+    const struct jump *jumps;   /* into caches: JUMPS of them, for fetches as they are now */
+    const char *low;            /* of the shadow stack */
+    uint32_t (*missed)(struct hart *h); /* an access has found no entry in the TLB: not 0, the exit that it leaves by */
+    uint64_t va;                /* … and this is its address */
+    uint32_t miss;              /* … log2 of its bytes, 4 for a store */
+    int32_t rest;               /* … so many instructions before it are still to be counted */
+    uint64_t regs[16];          /* … and these are the host's registers */
+    uint8_t xmm[16][16];
+    struct engine *en;          /* ref: the system's */
+    struct jump_cache *caches;  /* own; NULL: without a translator */
+    uint64_t flushes;           /* of the TLB, that they have seen */
+};
 
 struct system {
-    enum engine_kind kind;  /* one of the interpreters */
+    enum engine_kind kind;
     struct physmap *pm;     /* ref: complete */
     bool see;               /* the monitor is the supervisor's execution environment: its ecalls are ours */
     bool quiet;             /* no interrupts are taken */
     const struct system_debug *debug; /* ref; NULL: nothing. Changes while no hart is inside; then system_debug_changed() for each */
+    struct engine_tuning tuning; /* of the translator */
+
+    struct engine *en;      /* the engine's: the translator that its harts share; NULL before the first */
+    unsigned harts;
 };
 
 /* Accesses to any of [start, start + bytes), by virtual or physical address. */
@@ -70,7 +98,9 @@ struct mhart {
     struct priv p;
 
     /* the engine's */
-    const struct system *sys;  /* ref */
+    struct machine_jit jit;
+    const struct system *sys;  /* ref; the owner may put another there for a while */
+    struct system *made_for;   /* ref */
     struct code_cache *code;   /* own */
     uint64_t page_va;          /* of the page that h.slots is for; 1: none */
     struct code_page *page;    /* ref: that page */
@@ -100,9 +130,9 @@ enum system_exit {
 
 /*
  * A hart, as priv_reset() leaves it, in M-mode at pc 0. NULL and *e if there is no memory. `sys` and `env` live longer. Freed by
- * system_hart_free().
+ * system_hart_free(). These two are called by one thread at a time, for harts of one system, and no hart of it is inside.
  */
-struct mhart *system_hart_new(const struct system *sys, ext_set exts, const struct priv_env *env, uint64_t hartid, uint32_t satp_modes,
+struct mhart *system_hart_new(struct system *sys, ext_set exts, const struct priv_env *env, uint64_t hartid, uint32_t satp_modes,
                               struct err *e);
 void system_hart_free(struct mhart *m);
 

@@ -44,7 +44,7 @@ bucket_of(struct code_cache *c, uint64_t gpa)
 int
 code_cache_init(struct mhart *m)
 {
-    const unsigned slot_bytes = m->sys->kind == ENGINE_THREADED ? 2 * THREADED_SCALE : m->sys->kind == ENGINE_PREDECODED ? 2 * SLOT_SCALE : 0;
+    const unsigned slot_bytes = m->sys->kind >= ENGINE_THREADED ? 2 * THREADED_SCALE : m->sys->kind == ENGINE_PREDECODED ? 2 * SLOT_SCALE : 0;
     if (slot_bytes == 0) {
         return 0;
     }
@@ -79,6 +79,7 @@ void
 code_cache_sync(struct mhart *m)
 {
     softtlb_flush_fetch(&m->t);
+    machine_jit_sync(m);
     m->page_va = 1;
     if (m->code != NULL) {
         m->code->gen++;
@@ -90,6 +91,7 @@ code_cache_drop(struct mhart *m)
 {
     struct code_cache *const c = m->code;
     softtlb_flush_fetch(&m->t);
+    machine_jit_sync(m);
     m->page_va = 1;
     if (c != NULL) {
         madvise(c->pages, c->bytes, MADV_DONTNEED);
@@ -104,7 +106,7 @@ page_begin(struct mhart *m, struct code_page *p)
 {
     struct code_cache *const c = m->code;
     memset(p->slots, 0, CODE_HALVES * c->slot_bytes);
-    if (m->sys->kind == ENGINE_THREADED) {
+    if (m->sys->kind >= ENGINE_THREADED) {
         const uint64_t sentinel = interp_threaded_sentinel();
         memcpy(p->slots + CODE_HALVES * c->slot_bytes, &sentinel, sizeof sentinel);
     }

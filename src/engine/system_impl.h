@@ -94,11 +94,25 @@ void code_cache_fini(struct mhart *m);
 void code_cache_sync(struct mhart *m); /* fence.i */
 void code_cache_drop(struct mhart *m); /* forget all */
 
+/* system_mem.c: as machine_fill(), but false where that traps. */
+bool machine_fill_quietly(struct mhart *m, uint64_t va, bool store);
+
+/* system_jit.c */
+bool machine_jit_prepare(struct mhart *m);
+void machine_jit_release(struct mhart *m);
+void machine_jit_leave(struct mhart *m); /* around a new struct hart */
+void machine_jit_enter(struct mhart *m);
+void machine_jit_sync(struct mhart *m);      /* fence.i */
+void machine_jumps_select(struct mhart *m);  /* another way to fetch */
+void machine_jumps_flush(struct mhart *m);   /* addresses may be elsewhere now */
+uint32_t machine_missed(struct hart *h);
+
 /* The interpreters. They return at a poll, with h.pc or h.ip exact. */
 void interp_switch_machine(struct hart *h, int64_t budget);
 void interp_indirect_machine(struct hart *h, int64_t budget);
 void interp_predecoded_machine(struct hart *h, int64_t budget);
 void interp_threaded_machine(struct hart *h, int64_t budget);
+void interp_adaptive_machine(struct hart *h, int64_t budget);
 uint64_t interp_threaded_sentinel(void); /* the slot behind a page's last */
 
 #endif

@@ -38,18 +38,26 @@ cause_of(enum walk_result r, enum walk_access a)
     return r == WALK_PAGE_FAULT ? page[a] : access[a];
 }
 
-/* Translate va for a load or store of `bytes` inside one page, and check; traps as `as`. */
-static struct walk_to
-translate(struct mhart *m, uint64_t va, unsigned bytes, enum walk_access a, enum walk_access as)
+/* Translate va for a load or store of `bytes` inside one page, and check. */
+static enum walk_result
+find(struct mhart *m, uint64_t va, unsigned bytes, enum walk_access a, struct walk_to *to)
 {
     const unsigned mode = priv_data_mode(&m->p);
     const struct walk w = walk_of(m, mode);
-    struct walk_to to;
-    enum walk_result r = walk(&w, va, a, &to);
+    const enum walk_result r = walk(&w, va, a, to);
     m->stats.walks++;
-    if (r == WALK_OK && !pmp_allows(&m->pmp, mode == PRIV_M, to.gpa, bytes, a == WALK_STORE ? PMP_W : PMP_R)) {
-        r = WALK_ACCESS_FAULT;
+    if (r == WALK_OK && !pmp_allows(&m->pmp, mode == PRIV_M, to->gpa, bytes, a == WALK_STORE ? PMP_W : PMP_R)) {
+        return WALK_ACCESS_FAULT;
     }
+    return r;
+}
+
+/* The same; traps as `as`. */
+static struct walk_to
+translate(struct mhart *m, uint64_t va, unsigned bytes, enum walk_access a, enum walk_access as)
+{
+    struct walk_to to;
+    const enum walk_result r = find(m, va, bytes, a, &to);
     if (r != WALK_OK) {
         machine_trap(m, cause_of(r, as), va);
     }
@@ -93,6 +101,13 @@ machine_fill(struct mhart *m, uint64_t va, bool store)
 {
     const struct walk_to to = translate(m, va, 1, store ? WALK_STORE : WALK_LOAD, store ? WALK_STORE : WALK_LOAD);
     return fill(m, va, &to, store);
+}
+
+bool
+machine_fill_quietly(struct mhart *m, uint64_t va, bool store)
+{
+    struct walk_to to;
+    return find(m, va, 1, store ? WALK_STORE : WALK_LOAD, &to) == WALK_OK && fill(m, va, &to, store);
 }
 
 static bool
@@ -287,7 +302,7 @@ fetch_fill(struct mhart *m, uint64_t pc, uint64_t at)
         softtlb_large(&m->t, at, to.page_bytes);
     }
     struct tlb_fetch *const f = tlb_fetch_at(&m->t, at);
-    *f = (struct tlb_fetch){(at & TLB_PAGE_MASK) | m->t.fetch_key, host, gpa, NULL};
+    *f = (struct tlb_fetch){.tag = (at & TLB_PAGE_MASK) | m->t.fetch_key, .host = host, .gpa = gpa};
     return f;
 }
 

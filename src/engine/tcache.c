@@ -82,6 +82,9 @@ trampolines(struct jit *j)
     j->return_missed = x_here(&x);
     x_rm(&x, X_MOV, true, RSP, M(RBP, HART(jit_sp_top)));
     x_land_at(x_poll(&x), j->indirect_exit - x.delta);
+    if (j->machine != NULL) {
+        machine_return(j, &x);
+    }
     x_mov(&x, RCX, RAX);
     x_shift_i(&x, X_SHR, true, RCX, 38);
     x_land_at(x_jcc(&x, CC_NE), j->indirect_exit - x.delta);
@@ -125,6 +128,12 @@ trampolines(struct jit *j)
     x_rr(&x, X_P(0x66) | X_0F | 0x76, false, XMM_ONES, XMM_ONES);
     std_homes(&x, false);
     x_rr(&x, 0xff, false, 4, RAX);
+    j->return_odd = x_here(&x);
+    x_rr(&x, X_XOR, false, RAX, RAX);
+    x_jmp_to(&x, j->return_missed - x.delta);
+    if (j->machine != NULL) {
+        machine_trampolines(j, &x, out);
+    }
     j->top = j->floor = j->code + JIT_FIXED_BYTES;
 }
 
@@ -253,6 +262,9 @@ jit_init(struct engine *en, struct err *e)
     j->hot1 = tune->hot1 != 0 ? tune->hot1 - 1 : 24;
     j->hot2 = tune->hot2 != 0 ? tune->hot2 - 1 : 1500;
     j->opts = IROPT_ALL & ~tune->opts_off;
+    if (j->machine != NULL) { /* accesses may be of a device's registers, or of two pages */
+        j->opts &= ~(unsigned)(IROPT_HLE | IROPT_BYTES | IROPT_LRSC | IROPT_UNROLL);
+    }
     /* Their addresses are the host's; who counts or compares wants the guest's instructions. */
     if (en->cfg.guest_base != 0 || (tune->show & (ENGINE_PROFILE | ENGINE_LOCKSTEP | ENGINE_BORDER))) {
         j->opts &= ~(unsigned)IROPT_HLE;
@@ -281,6 +293,7 @@ jit_init(struct engine *en, struct err *e)
     }
     trampolines(j);
     j->ir->opts = j->opts;
+    j->ir->machine = j->machine != NULL;
     j->data_top = j->data;
     j->data_end = j->data + j->data_bytes / sizeof *j->data;
     j->n_exits = FIRST_EXIT;
@@ -324,6 +337,7 @@ jit_fini(struct engine *en)
         munmap(j->entries, ENTRIES_BYTES);
         munmap(j->tables, lay_out_tables(j, j->tables));
     }
+    machine_code_fini(en);
     en->jit = NULL;
 }
 

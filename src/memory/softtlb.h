@@ -41,6 +41,8 @@ struct tlb_fetch {
     const uint8_t *host; /* ref: the page's bytes */
     uint64_t gpa;        /* of the page */
     void *code;          /* ref: what the engine keeps for it, or NULL */
+    uint64_t place;      /* the engine's, once it has looked at it */
+    bool looked;
 };
 
 struct softtlb {

@@ -1,11 +1,12 @@
 /*
  * machine_lockstep.c - two machines, one on the switch interpreter, one on another engine: the same after each piece
  *
- *      engine-lockstep [-d DTB] [-s SEED] [-n INSTRUCTIONS] [-p PIECE] [-w] ENGINE IMAGE
+ *      engine-lockstep [-d DTB] [-s SEED] [-n INSTRUCTIONS] [-p PIECE] [-t TIMES] [-w] ENGINE IMAGE
  *
  * Runs a raw image from 0x80000000 in M-mode; with a device tree, a kernel from 0x80200000 in S-mode, its SBI calls not
  * supported but for the console. Pieces are of random length, at most PIECE instructions and what is left to the next jump; time
- * is what has been retired, so that both see the same. -w: satp takes Sv48 and Sv57, too. A difference is shown by field of struct
+ * is what has been retired, so that both see the same. -w: satp takes Sv48 and Sv57, too. -t: what has
+ * been executed so often is translated, and made a region after as many. A difference is shown by field of struct
  * hart and struct priv; a smaller PIECE says nearer where it came from.
  */
 #include "engine/system.h"
@@ -69,7 +70,7 @@ mtime(void *arg)
 }
 
 static void
-side_init(struct side *s, enum engine_kind kind, const char *image, const char *dtb, uint32_t modes)
+side_init(struct side *s, enum engine_kind kind, const char *image, const char *dtb, uint32_t modes, uint32_t times)
 {
     static const struct io_ops uart = {uart_read, uart_write, 1}, finisher = {zero_read, finisher_write, 2 | 4};
     struct err e = {0};
@@ -81,7 +82,7 @@ side_init(struct side *s, enum engine_kind kind, const char *image, const char *
         fprintf(stderr, "cannot start %s\n", e.text);
         exit(2);
     }
-    s->sys = (struct system){.kind = kind, .pm = &s->pm, .see = dtb != NULL};
+    s->sys = (struct system){.kind = kind, .pm = &s->pm, .see = dtb != NULL, .tuning = {.hot1 = times, .hot2 = times}};
     s->env = (struct priv_env){.mtime = mtime, .arg = s};
     const ext_set exts = ISA_USER | EXT_BIT(PRIV) | EXT_BIT(SSTC) | EXT_BIT(SVADU) | EXT_BIT(SVPBMT) | EXT_BIT(SVNAPOT) |
                          EXT_BIT(SVINVAL) | EXT_BIT(SSCOFPMF);
@@ -163,8 +164,8 @@ main(int argc, char **argv)
     static struct side a, b;
     const char *dtb = NULL;
     uint64_t seed = 1, max = UINT64_MAX, most = 4000;
-    uint32_t modes = 0;
-    for (int c; (c = getopt(argc, argv, "d:s:n:p:w")) != -1;) {
+    uint32_t modes = 0, times = 0;
+    for (int c; (c = getopt(argc, argv, "d:s:n:p:t:w")) != -1;) {
         switch (c) {
         case 'd':
             dtb = optarg;
@@ -178,6 +179,9 @@ main(int argc, char **argv)
         case 'p':
             most = strtoull(optarg, NULL, 0);
             break;
+        case 't':
+            times = (uint32_t)strtoul(optarg, NULL, 0);
+            break;
         case 'w':
             modes = 1U << SATP_SV48 | 1U << SATP_SV57;
             break;
@@ -187,11 +191,11 @@ main(int argc, char **argv)
     }
     const int kind = argc - optind == 2 ? engine_kind_by_name(argv[optind]) : -1;
     if (kind < 0) {
-        fputs("usage: engine-lockstep [-d DTB] [-s SEED] [-n INSTRUCTIONS] [-p PIECE] [-w] ENGINE IMAGE\n", stderr);
+        fputs("usage: engine-lockstep [-d DTB] [-s SEED] [-n INSTRUCTIONS] [-p PIECE] [-t TIMES] [-w] ENGINE IMAGE\n", stderr);
         return 2;
     }
-    side_init(&a, ENGINE_SWITCH, argv[optind + 1], dtb, modes);
-    side_init(&b, (enum engine_kind)kind, argv[optind + 1], dtb, modes);
+    side_init(&a, ENGINE_SWITCH, argv[optind + 1], dtb, modes, times);
+    side_init(&b, (enum engine_kind)kind, argv[optind + 1], dtb, modes, times);
     b.quiet = true;
     uint64_t pieces = 0;
     while (!a.finished && b.m->h.instret < max) {

@@ -89,7 +89,7 @@ main(int argc, char **argv)
         fprintf(stderr, "%s\n", e.text);
         return 2;
     }
-    const struct system sys = {.kind = (enum engine_kind)kind, .pm = &pm};
+    struct system sys = {.kind = (enum engine_kind)kind, .pm = &pm, .tuning = {.hot1 = 2, .hot2 = 20}};
     const ext_set exts = ISA_USER | EXT_BIT(PRIV) | EXT_BIT(SSTC) | EXT_BIT(SVADU) | EXT_BIT(SVPBMT) | EXT_BIT(SVNAPOT) |
                          EXT_BIT(SVINVAL) | EXT_BIT(SSCOFPMF);
     hart = system_hart_new(&sys, exts, &env, 0, 1U << SATP_SV48 | 1U << SATP_SV57, &e);

@@ -1,0 +1,18 @@
+/*
+ * machine_code.h - copies of the pages of RAM that a machine's translations are made from
+ *
+ * Threads: written holding the translator's lock.
+ */
+#ifndef DOPPEL_MACHINE_CODE_H
+#define DOPPEL_MACHINE_CODE_H
+
+#include "engine/jit.h"
+
+struct machine_code {
+    uint64_t fences;     /* atomic: how often a hart has executed fence.i */
+    uint64_t ram_bytes;
+    uint8_t *copy;       /* own: of RAM, where something was translated */
+    uint64_t *seen;      /* own, by page: fences + 1 when the copy was last what memory was; 0: there is none */
+};
+
+#endif
