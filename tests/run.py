@@ -92,7 +92,7 @@ def find_suites():
             if ext == ".c":
                 unit = os.path.join(BUILD, "tests", "unit-" + re.sub(r"\W", "_", name))
                 if os.path.exists(unit):
-                    suites.append(Suite(name, unit))
+                    suites.append(Suite(name + ext, unit))  # there may be a .test of that name
             elif ext in (".test", ".long"):
                 suites.append(Suite(name, path, ext == ".long"))
     return suites
@@ -144,6 +144,10 @@ def main():
         o.long = "mutate"
     suites = [s for s in find_suites() if s.is_long == (o.long is not None)]
     suites = [s for s in suites if (not o.names or any(n in s.name for n in o.names)) and (o.long or "") in s.name]
+    if not suites:
+        hint = "" if o.long is not None else "; ./test --list, ./test --long --list"
+        print("test: no suite's name contains %s%s" % (" or ".join("'%s'" % n for n in o.names + [o.long or ""] if n), hint), file=sys.stderr)
+        return 1
     if o.list:
         print("\n".join(s.name for s in suites))
         return 0
@@ -194,7 +198,7 @@ def main():
             print("failed %s: %s" % (s.name, f))
     print("%d suites in %d s" % (len(ran), time.time() - start))
     print("%d passed, %d failed" % (passed, failed))
-    return 1 if failed or not ran else 0
+    return 1 if failed else 0
 
 
 sys.exit(main())
