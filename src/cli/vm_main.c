@@ -707,9 +707,11 @@ main(int argc, char **argv)
             return cli_error(CMD_boot, "%s", e.text);
         }
     }
-    struct machine *m = machine_new(&o.cfg, &e);
-    if (m == NULL) {
-        return cli_error(CMD_boot, "%s", e.text);
+    struct machine *m;
+    r = machine_new(&o.cfg, &m, &e);
+    if (r != 0) {
+        cli_error(CMD_boot, "%s", e.text);
+        return r == -ENOEXEC ? EXIT_CANNOT_EXECUTE : EXIT_DOPPEL;
     }
     r = o.dump_dtb != NULL ? dump_dtb(m, o.dump_dtb) : 0;
     r = r == 0 && o.dump_map ? dump_map(m) : r;

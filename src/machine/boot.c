@@ -19,6 +19,7 @@
 #define INITRD_DISTANCE (128 * MIB)
 #define DTB_LIMIT UINT64_C(0xc0000000) /* some early boot code reaches this far only */
 #define PHDRS_MAX 64
+#define TEXT_LOOK 512
 
 /* An image that is open: what is read of it comes from the file, or from mem. */
 struct source {
@@ -161,8 +162,8 @@ le64(const uint8_t *p)
 }
 
 /*
- * ELF. Physical addresses that lie in RAM are meant; else (vmlinux, whose are virtual) the lowest one goes to `base`, and the entry with
- * it.
+ * ELF. Physical addresses that lie in RAM are meant; else (vmlinux, whose are virtual, and what is linked at no place) the lowest one
+ * goes to `base`, and the entry with it.
  */
 static int
 load_elf(struct physmap *pm, struct boot *b, const struct source *s, uint64_t base, struct placed *at, struct err *e)
@@ -186,6 +187,9 @@ load_elf(struct physmap *pm, struct boot *b, const struct source *s, uint64_t ba
     }
     uint64_t lowest = UINT64_MAX;
     for (unsigned i = 0; i < eh.e_phnum; i++) {
+        if (ph[i].p_type == PT_INTERP || ph[i].p_type == PT_TLS) { /* a kernel has no dynamic linker, and no threads of libc's */
+            return err_set(e, 0, "it is no %s but a program for Linux: `doppel run` runs it", s->what);
+        }
         if (ph[i].p_type == PT_LOAD && ph[i].p_memsz != 0 && ph[i].p_paddr < lowest) {
             lowest = ph[i].p_paddr;
         }
@@ -194,6 +198,10 @@ load_elf(struct physmap *pm, struct boot *b, const struct source *s, uint64_t ba
         return err_set(e, 0, "it has nothing to load");
     }
     const uint64_t move = physmap_ram(pm, lowest, 1) != NULL ? 0 : base - lowest;
+    if (move != 0 && eh.e_type == ET_EXEC && lowest >> 63 == 0) {
+        return err_set(e, 0, "it is linked at 0x%llx, and the machine's memory is at 0x%llx: a program for Linux? `doppel run` runs those",
+                       (unsigned long long)lowest, (unsigned long long)pm->ram_base);
+    }
     bool entry_found = false;
     for (unsigned i = 0; i < eh.e_phnum; i++) {
         const Elf64_Phdr *p = &ph[i];
@@ -229,6 +237,23 @@ is_linux_image(const uint8_t h[64])
     return memcmp(h + 56, "RSC\5", 4) == 0;
 }
 
+/*
+ * The beginning of an image: text, by mistake. Machine code of that length has bytes that text has not; a few of its words may look like
+ * anything, and then it is taken as it is.
+ */
+static bool
+is_text(const uint8_t *p, size_t n)
+{
+    size_t ascii = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (p[i] < ' ' && (p[i] == 0 || strchr("\t\n\f\r\033", p[i]) == NULL)) {
+            return false;
+        }
+        ascii += p[i] < 0x7f;
+    }
+    return ascii > n / 2;
+}
+
 /* An image of any kind. base: where one goes that does not say; lowest: no Linux Image goes below. */
 static int
 load_image(struct physmap *pm, struct boot *b, struct source *s, uint64_t base, struct placed *at, struct err *e)
@@ -259,6 +284,15 @@ load_image(struct physmap *pm, struct boot *b, struct source *s, uint64_t base, 
     }
     if (memcmp(h, ELFMAG, SELFMAG) == 0) {
         return load_elf(pm, b, s, base, at, e);
+    }
+    uint8_t begin[TEXT_LOOK];
+    const size_t look = s->size < sizeof begin ? s->size : sizeof begin;
+    r = source_read(s, 0, begin, look, e);
+    if (r == 0 && is_text(begin, look)) {
+        r = err_set(e, 0, "it is no %s but text", s->what);
+    }
+    if (r != 0) {
+        return r;
     }
     uint64_t need = s->size;
     if (is_linux_image(h)) {

@@ -8,7 +8,7 @@
  *   top         device tree, below 3 GiB, on 2 MiB
  *
  * Images: Linux Image (its header says how much memory it needs), the same in gzip or zstd, EFI zboot around either, ELF (vmlinux,
- * fw_*.elf, xv6), anything else as it is. Linux Documentation/arch/riscv/boot.rst, boot-image-header.rst; OpenSBI docs/firmware.
+ * fw_*.elf, xv6), anything else as it is, but text and programs for Linux, which are mistakes. Linux Documentation/arch/riscv/boot.rst, boot-image-header.rst; OpenSBI docs/firmware.
  *
  * Trust: images are the user's, but all in them is checked; a file that shrinks while it is read is an error.
  */

@@ -57,7 +57,7 @@ load(struct machine *m, struct err *e)
     const struct machine_config *cfg = &m->cfg;
     int r = boot_load(&m->pm, &cfg->firmware, &cfg->kernel, &cfg->initrd, &m->boot, e);
     if (r < 0) {
-        return r;
+        return -ENOEXEC;
     }
     if (cfg->dtb != NULL) {
         m->dtb_bytes = cfg->dtb_bytes;
@@ -92,14 +92,13 @@ load(struct machine *m, struct err *e)
     return r;
 }
 
-struct machine *
-machine_new(const struct machine_config *cfg, struct err *e)
+int
+machine_new(const struct machine_config *cfg, struct machine **made, struct err *e)
 {
     CHECK(cfg->n_harts >= 1 && cfg->n_harts <= MACHINE_HARTS_MAX && cfg->dtb_bytes <= MACHINE_FDT_MAX);
     struct machine *m = calloc(1, sizeof *m);
     if (m == NULL) {
-        err_set(e, -ENOMEM, "machine");
-        return NULL;
+        return err_set(e, -ENOMEM, "machine");
     }
     m->cfg = *cfg;
     /* in this order: what has to be opened, the walls, the first thread */
@@ -115,15 +114,15 @@ machine_new(const struct machine_config *cfg, struct err *e)
     chardev_init(&m->line);
     m->loop = loop_new(e);
     m->dtb = malloc(MACHINE_FDT_MAX);
-    if (m->loop == NULL || m->dtb == NULL) {
+    int r = m->loop == NULL || m->dtb == NULL ? -ENOMEM : board_make(m, e);
+    r = r < 0 ? r : harts_make(m, e);
+    r = r < 0 ? r : load(m, e);
+    if (r < 0) {
         machine_free(m);
-        return NULL;
+        return r;
     }
-    if (board_make(m, e) < 0 || harts_make(m, e) < 0 || load(m, e) < 0) {
-        machine_free(m);
-        return NULL;
-    }
-    return m;
+    *made = m;
+    return 0;
 }
 
 void

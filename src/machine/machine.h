@@ -97,7 +97,8 @@ struct machine_config {
 
 struct machine;
 
-struct machine *machine_new(const struct machine_config *cfg, struct err *e);
+/* 0 and *m, or -errno with *e; -ENOEXEC: an image cannot be used. */
+int machine_new(const struct machine_config *cfg, struct machine **m, struct err *e);
 void machine_free(struct machine *m);
 
 /* The device tree, as the guest finds it. */

@@ -196,6 +196,15 @@ elf(void **state)
     assert_int_equal(load(NULL, 0, &p, sizeof p, NULL, 0), 0);
     assert_int_equal(b.entry, RAM + 8 * MIB + 8);
 
+    p = program(0, 0);
+    p.eh.e_type = ET_DYN; /* linked at no place */
+    assert_int_equal(load(NULL, 0, &p, sizeof p, NULL, 0), 0);
+    assert_int_equal(b.entry, RAM + 2 * MIB + 8);
+    p.ph[1].p_type = PT_INTERP;
+    refused(load(NULL, 0, &p, sizeof p, NULL, 0), "`doppel run` runs it");
+    p = program(0x10000, 0x10000);
+    refused(load(NULL, 0, &p, sizeof p, NULL, 0), "it is linked at 0x10000");
+
     p = program(RAM, RAM);
     refused(load(NULL, 0, &p, sizeof p - 1, NULL, 0), "it ends at byte");
     refused(load(NULL, 0, &p, sizeof p.eh - 1, NULL, 0), "it ends at byte");
@@ -280,9 +289,11 @@ files(void **state)
     const struct boot_image k = { .path = path }, none = { 0 };
     assert_true(fd >= 0);
     refused(boot_load(&pm, &none, &k, NULL, &b, &e), "empty");
-    assert_int_equal(write(fd, "raw", 3), 3);
+    assert_int_equal(write(fd, "raw\1", 4), 4);
     assert_int_equal(boot_load(&pm, &none, &k, NULL, &b, &e), 0);
-    assert_true(is_at(RAM + 2 * MIB, "raw", 3));
+    assert_true(is_at(RAM + 2 * MIB, "raw\1", 4));
+    assert_int_equal(pwrite(fd, "text\n", 5, 0), 5);
+    refused(boot_load(&pm, &none, &k, NULL, &b, &e), "no kernel but text");
     close(fd);
     unlink(path);
     refused(boot_load(&pm, &none, &k, NULL, &b, &e), path);

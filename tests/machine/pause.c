@@ -52,8 +52,7 @@ begin(struct run *r, enum engine_kind engine, struct machine_watch *w)
         .n_harts = HARTS, .ram_bytes = UINT64_C(64) << 20, .engine = engine, .exts = ISA_USER, .kernel = boot_embedded,
         .append = "quick", .console_in = -1, .console_log = -1, .console_out = r->out = memfd_create("out", MFD_CLOEXEC),
     };
-    r->m = machine_new(&cfg, &e);
-    if (r->m == NULL) {
+    if (machine_new(&cfg, &r->m, &e) != 0) {
         fail_msg("%s", e.text);
     }
     *w = (struct machine_watch){.changed = changed, .arg = r};
