@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #define TIMEOUT_S 10
+#define UNKNOWN   "unknown command: " /* a monitor for people has no other way to refuse */
 #define LINE_MAX_ (8u << 20) /* bytes of an answer */
 
 /* A connection to a machine. */
@@ -112,13 +113,19 @@ link_open(struct link *l, int folder, const char *name)
 
 /* What a machine says, without what a terminal would obey. */
 static void
-show(const char *text)
+show_on(FILE *f, const char *text)
 {
     for (; *text != 0; text++) {
         if (*text == '\n' || *text == '\t' || !iscntrl((unsigned char)*text)) {
-            putchar(*text);
+            fputc(*text, f);
         }
     }
+}
+
+static void
+show(const char *text)
+{
+    show_on(stdout, text);
 }
 
 /* ---- doppel ps ---- */
@@ -359,7 +366,15 @@ vm_ctl(int argc, char **argv)
         status = cli_error(CMD_ctl, "%s: it does not answer", name);
     } else if (value == NULL) {
         fputs("doppel ctl: ", stderr);
-        fprintf(stderr, "%.300s\n", word(json_object_get(answer, "error"), "desc"));
+        show_on(stderr, word(json_object_get(answer, "error"), "desc"));
+        fputc('\n', stderr);
+        status = 1;
+    } else if (json_is_string(value) && strncmp(json_string_value(value), UNKNOWN, strlen(UNKNOWN)) == 0) {
+        char text[256];
+        snprintf(text, sizeof text, "%.*s; `doppel ctl %s monitor help` lists those that there are\n",
+                 (int)strcspn(json_string_value(value), "\r\n"), json_string_value(value), name);
+        fputs("doppel ctl: ", stderr);
+        show_on(stderr, text);
         status = 1;
     } else if (shows != NULL) {
         shows(value);

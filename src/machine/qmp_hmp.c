@@ -48,6 +48,9 @@ static void
 info_block(struct monitor *mon)
 {
     const struct machine *m = mon->q->m;
+    if (m->cfg.n_disks == 0) {
+        fprintf(mon->out, "no disks\r\n");
+    }
     for (unsigned i = 0; i < m->cfg.n_disks; i++) {
         const struct machine_disk *d = &m->cfg.disks[i];
         fprintf(mon->out, "virtio%u: %s%s\r\n", i, d->name, d->block->read_only ? " (read-only)" : "");
@@ -147,13 +150,14 @@ powerdown(struct monitor *mon)
     qmp_powerdown(mon->q);
 }
 
-static void help(struct monitor *mon);
+static void help(struct monitor *mon), info(struct monitor *mon);
 
 static const struct {
     const char *line, *help;
     void (*run)(struct monitor *mon);
 } commands_[] = {
     {"help", "this list", help},
+    {"info", "what there is to be informed of", info},
     {"info status", "whether the machine runs", info_status},
     {"info registers", "of a hart", info_registers},
     {"info cpus", "harts and their threads", info_cpus},
@@ -174,6 +178,16 @@ help(struct monitor *mon)
 {
     for (unsigned i = 0; i < ARRAY_LEN(commands_); i++) {
         fprintf(mon->out, "%s -- %s\r\n", commands_[i].line, commands_[i].help);
+    }
+}
+
+static void
+info(struct monitor *mon)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(commands_); i++) {
+        if (strncmp(commands_[i].line, "info ", 5) == 0) {
+            fprintf(mon->out, "%s -- %s\r\n", commands_[i].line, commands_[i].help);
+        }
     }
 }
 
