@@ -217,7 +217,7 @@ void
 exec_say_native(struct task *t, const char *name)
 {
     const struct run_options *o = t->proc->opt;
-    if (o->verbose || o->strace) {
+    if (o->verbose || o->strace || o->stats || o->dump_state || o->tuning.show != 0) {
         char line[PATH_MAX + 100];
         int n = snprintf(line, sizeof line, "doppel: [%d] %s is no riscv64 program: it runs natively, no option reaches it\n",
                          t->tid, name);

@@ -40,7 +40,7 @@ struct exec_found {
 int exec_find(struct task *t, int dirfd, const char *path, int flags, struct exec_found *f, struct elf_image *im,
               struct err *e);
 
-/* With --verbose and --strace: say that a native program is about to be executed, which is then out of sight. */
+/* With --verbose, and with all that shows or checks something: say that a native program is about to be executed, which is then out of sight. */
 void exec_say_native(struct task *t, const char *name);
 
 /*
