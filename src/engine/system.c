@@ -326,8 +326,8 @@ machine_sfence(struct mhart *m, bool by_va, uint64_t va, bool by_asid, uint64_t 
         machine_illegal(m);
     }
     m->stats.fences++;
+    machine_jumps_fence(m, by_va, va);
     softtlb_fence(&m->t, by_va, va, by_asid, (unsigned)asid & 0xffff);
-    machine_jumps_flush(m);
     machine_next(m, PRIV_DATA | PRIV_FETCH);
 }
 

@@ -51,7 +51,20 @@ machine_jumps_flush(struct mhart *m)
     for (unsigned w = 0; w < WAYS && m->jit.caches != NULL; w++) {
         empty(&m->jit.caches[w]);
     }
+    memset(m->jit.pages, 0, sizeof m->jit.pages);
     m->h.jit_sp = m->h.jit_sp_top;
+}
+
+/*
+ * Most fences are of one page, of data. Of a space, or all: the TLB gives other numbers, so keys will differ (machine_jumps_select()); and
+ * so it does where there are large pages.
+ */
+void
+machine_jumps_fence(struct mhart *m, bool by_va, uint64_t va)
+{
+    if (by_va && (m->jit.pages[va >> 18 & 63] >> (va >> 12 & 63) & 1) != 0) {
+        machine_jumps_flush(m);
+    }
 }
 
 void
@@ -284,6 +297,7 @@ interp_adaptive_machine(struct hart *h, int64_t budget)
             jump_add(m, pc, code);
         }
         m->jit.page = pc & TLB_PAGE_MASK;
+        m->jit.pages[pc >> 18 & 63] |= UINT64_C(1) << (pc >> 12 & 63);
         m->jit.left = (int64_t)(end - h->instret);
         m->entry = m->jit.left;
         from = j->enter(h, code);
