@@ -58,16 +58,19 @@ file_error(const char *what, const char *path, int err)
 
 /* ---- options ---- */
 
-/* A number of bytes, with k, m or g behind it. */
+/* A number of bytes, with k, m or g behind it; of MiB, if it would be less than one and `mib` is set. */
 static int
-parse_bytes(const struct boot_options *o, const char *text, uint64_t *bytes)
+parse_bytes(const struct boot_options *o, const char *text, bool mib, uint64_t *bytes)
 {
     char *end;
     errno = 0;
     uint64_t v = strtoull(text, &end, 0);
     const char c = (char)tolower((unsigned char)*end);
-    const unsigned shift = c == 'k' ? 10 : c == 'm' ? 20 : c == 'g' ? 30 : 0;
+    unsigned shift = c == 'k' ? 10 : c == 'm' ? 20 : c == 'g' ? 30 : 0;
     end += shift != 0;
+    if (mib && shift == 0 && v < UINT64_C(1) << 20) {
+        shift = 20;
+    }
     if (errno != 0 || end == text || *end != 0 || !isdigit((unsigned char)*text) || v << shift >> shift != v) {
         return cli_error(CMD_boot, "%s: not a number: %s", o->shown, text);
     }
@@ -79,7 +82,7 @@ static int
 parse_memory(struct boot_options *o, const char *text)
 {
     uint64_t v = 0;
-    const int r = parse_bytes(o, text, &v);
+    const int r = parse_bytes(o, text, true, &v); /* QEMU's -m 512 */
     if (r == 0 && (v < MEMORY_MIN || v > PHYSMAP_RAM_MAX || v % PHYSMAP_PAGE != 0)) {
         return cli_error(CMD_boot, "%s: from 4M to 64G, whole pages of 4K: %s", o->shown, text);
     }
@@ -434,6 +437,10 @@ take(struct boot_options *o, enum opt_id id, const char *value)
         return read_dtb(o, value);
     case OPT_boot_memory:
         return parse_memory(o, value);
+    case OPT_boot_machine:
+        return strcmp(value, "virt") == 0 ? 0 : cli_error(CMD_boot, "%s: virt is the only machine, and has no options: %s", o->shown, value);
+    case OPT_boot_nographic:
+        return 0;
     case OPT_boot_smp:
         return parse_smp(o, value);
     case OPT_boot_cpu:
@@ -456,7 +463,7 @@ take(struct boot_options *o, enum opt_id id, const char *value)
         return cli_error(CMD_boot, "%s: only behind `doppel boot debian`", o->shown);
     case OPT_boot_balloon:
         o->cfg.balloon = true;
-        return value != NULL ? parse_bytes(o, value, &o->cfg.balloon_bytes) : 0;
+        return value != NULL ? parse_bytes(o, value, false, &o->cfg.balloon_bytes) : 0;
     case OPT_boot_vsock:
         return parse_vsock(o, (char *)(uintptr_t)value);
     case OPT_boot_console:
@@ -515,7 +522,9 @@ parse(struct boot_options *o, int argc, char **argv)
         return EXIT_DOPPEL;
     }
     if (walk.next < argc) {
-        return cli_error(CMD_boot, "unexpected argument %s", argv[walk.next]);
+        const char *word = argv[walk.next];
+        return cli_error(CMD_boot, "unexpected argument %s: %s; see `doppel boot --help`", word,
+                         strcmp(word, "debian") == 0 ? "it goes before the options" : "a kernel is --kernel's; the one guest by name is debian");
     }
     return 0;
 }
@@ -621,12 +630,16 @@ guard_terminal(void)
     }
 }
 
+/* escapes: what is typed comes from a terminal, through the console's eyes. */
 static int
-run(struct machine *m, struct keeper *keeper)
+run(struct machine *m, struct keeper *keeper, bool escapes)
 {
     struct err e = {""};
     struct machine_end end = {0};
     guard_terminal();
+    if (escapes) {
+        fprintf(stderr, "doppel boot: Ctrl-A x switches the machine off, Ctrl-A h helps\n");
+    }
     signal(SIGPIPE, SIG_IGN);
     const int r = machine_run(m, &end, &e);
     control_release(keeper);
@@ -716,7 +729,11 @@ main(int argc, char **argv)
     r = o.dump_dtb != NULL ? dump_dtb(m, o.dump_dtb) : 0;
     r = r == 0 && o.dump_map ? dump_map(m) : r;
     if (r == 0 && !dumps) {
-        r = run(m, &o.keeper);
+        bool escapes = o.cfg.console_escape;
+        for (unsigned i = 0; i < o.cfg.n_ports; i++) {
+            escapes |= o.cfg.ports[i].escape;
+        }
+        r = run(m, &o.keeper, escapes);
     }
     machine_free(m);
     return r;
