@@ -586,8 +586,12 @@ start(struct run *r, int argc, char **argv)
     char path[PATH_MAX];
     int err = find_program(r, t, argv[0], path, &found, im, &e);
     if (err != 0) {
-        bool where = err == -ENOENT && im->has_interp && r->vfs.root == NULL; /* it is there, its interpreter is not */
-        cli_error(CMD_run, "%s%s", e.text, where ? "; --root DIR or -L DIR says where such files are" : "");
+        if (err == -ENOENT && r->vfs.root != NULL) {
+            cli_error(CMD_run, "%s: not in %s (paths are inside of the root; --bind shows others)", e.text, r->vfs.root);
+        } else {
+            bool where = err == -ENOENT && im->has_interp; /* it is there, its interpreter is not */
+            cli_error(CMD_run, "%s%s", e.text, where ? "; --root DIR or -L DIR says where such files are" : "");
+        }
         return err == -ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_EXECUTE;
     }
     char **args = malloc(((size_t)argc + 2 * EXEC_MAX_SCRIPT + 2) * sizeof *args);
