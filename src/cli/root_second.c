@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -174,33 +175,82 @@ write_script(const struct root_job *job, const struct index *ix, const struct pl
     return code;
 }
 
-/* Show dpkg's status as progress: lines "processing: WHAT: PACKAGE" as it begins with one (dpkg(1), --status-fd). */
+/* What dpkg has done, and is at. */
+struct dpkg_state {
+    size_t total, begun[2]; /* to unpack, to configure: with the one that it is at */
+    unsigned kind;
+    const char *doing;
+    char name[64]; /* "": none yet */
+};
+
+/* A line of dpkg's status: "processing: WHAT: PACKAGE" as it begins with one (dpkg(1), --status-fd). */
+static void
+note_status(struct dpkg_state *d, const char *line)
+{
+    static const struct {
+        const char *what, *doing;
+        unsigned kind;
+    } kinds[] = {{"install", "unpacking", 0}, {"upgrade", "unpacking", 0}, {"configure", "configuring", 1}};
+    char what[16], name[sizeof d->name];
+    if (sscanf(line, "processing: %15[^:]: %63[^ :\n]", what, name) != 2) {
+        return;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        if (strcmp(kinds[i].what, what) == 0) {
+            d->kind = kinds[i].kind;
+            d->doing = kinds[i].doing;
+            d->begun[d->kind]++;
+            strcpy(d->name, name);
+        }
+    }
+}
+
+static void
+show_status(const struct root_job *job, const struct dpkg_state *d)
+{
+    size_t done[2];
+    for (unsigned k = 0; k < 2; k++) {
+        done[k] = d->begun[k] - (d->name[0] != '\0' && d->kind == k);
+        done[k] = done[k] < d->total ? done[k] : d->total; /* some are unpacked twice */
+    }
+    if (d->name[0] == '\0') {
+        progress(job, false, "second stage: preparing");
+    } else {
+        progress(job, false, "second stage: unpacked %zu of %zu, configured %zu of %zu; %s %s", done[0], d->total, done[1], d->total, d->doing,
+                 d->name);
+    }
+}
+
+/* Show dpkg's status as progress, also while it says nothing: a package may take minutes. */
 static void
 follow(const struct root_job *job, int status, size_t total)
 {
-    static const struct {
-        const char *what, *say;
-        unsigned kind;
-    } kinds[] = {{"install", "unpacking", 0}, {"upgrade", "unpacking", 0}, {"configure", "configuring", 1}};
-    FILE *f = fdopen(status, "r");
-    char *line = NULL;
-    size_t room = 0, done[2] = {0};
-    while (f != NULL && getline(&line, &room, f) > 0) {
-        char what[16], name[64];
-        if (sscanf(line, "processing: %15[^:]: %63[^ :\n]", what, name) != 2) {
-            continue;
+    struct dpkg_state d = {.total = total};
+    char buf[1024];
+    size_t n = 0;
+    show_status(job, &d);
+    for (;;) {
+        struct pollfd p = {.fd = status, .events = POLLIN};
+        const int ready = poll(&p, 1, 1000);
+        const ssize_t got = ready > 0 ? read(status, buf + n, sizeof buf - 1 - n) : 0;
+        if (root_stop || (ready > 0 && got == 0) || ((ready < 0 || got < 0) && errno != EINTR)) {
+            break;
         }
-        for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
-            if (strcmp(kinds[i].what, what) == 0) {
-                size_t n = ++done[kinds[i].kind];
-                progress(job, false, "second stage: %s %s (%zu of %zu)", kinds[i].say, name, n < total ? n : total, total);
-            }
+        n += got > 0 ? (size_t)got : 0;
+        buf[n] = '\0';
+        for (char *end; (end = strchr(buf, '\n')) != NULL;) {
+            *end = '\0';
+            note_status(&d, buf);
+            show_status(job, &d);
+            n -= (size_t)(end + 1 - buf);
+            memmove(buf, end + 1, n + 1);
+        }
+        n = n < sizeof buf - 1 ? n : 0; /* a line as long as that is none of interest */
+        if (ready == 0) {
+            show_status(job, &d);
         }
     }
-    free(line);
-    if (f != NULL) {
-        fclose(f);
-    }
+    close(status);
 }
 
 /* The last lines of the log, for a human who wants to know why. */
@@ -241,7 +291,6 @@ stage_second(const struct root_job *job, const struct index *ix, const struct pl
         return (int)pid;
     }
     size_t total = plan->n[PLAN_REQUIRED] + plan->n[PLAN_BASE] + plan->n[PLAN_EXTRA];
-    progress(job, false, "second stage: preparing");
     follow(job, status_pipe[0], total);
     int status = tool_wait(pid);
     if (status == -EINTR) {
