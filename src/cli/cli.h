@@ -71,4 +71,7 @@ int cli_error(enum cmd_id cmd, const char *fmt, ...) __attribute__((format(print
 /* How `cmd` is used, on stdout. */
 void cli_usage(enum cmd_id cmd);
 
+/* A row of help on stdout: `left`, and from `column` on `text`, on as many lines as it takes. */
+void cli_help_row(const char *left, const char *text, int column);
+
 #endif

@@ -45,7 +45,9 @@ usage(void)
 {
     printf("usage: doppel COMMAND [ARG]…\n");
     for (unsigned i = 0; i < ARRAY_LEN(cmds_); i++) {
-        printf("  %-12s %s\n", cmds_[i].name, cmds_[i].help);
+        char left[32];
+        snprintf(left, sizeof left, "  %s", cmds_[i].name);
+        cli_help_row(left, cmds_[i].help, 15);
     }
     printf("`doppel help COMMAND` says more; `doppel --version` names the version.\n");
 }

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 static const struct {
     const char *name, *args, *help;
@@ -57,15 +59,130 @@ cli_error(enum cmd_id cmd, const char *fmt, ...)
     return EXIT_DOPPEL;
 }
 
+/* ---- help ---- */
+
+#define WIDTH       80  /* of what is no terminal */
+#define WIDTH_MAX   100 /* nobody likes to read longer lines */
+#define TEXT_COLUMN 28  /* where what is said of an option begins */
+
+static int
+help_width(void)
+{
+    struct winsize w;
+    if (!isatty(1) || ioctl(1, TIOCGWINSZ, &w) != 0 || w.ws_col < 2 * TEXT_COLUMN) {
+        return WIDTH;
+    }
+    return w.ws_col < WIDTH_MAX ? w.ws_col : WIDTH_MAX;
+}
+
 /* How wide a terminal shows UTF-8 text of ours. */
 static int
-columns(const char *s)
+columns(const char *s, size_t bytes)
 {
     int n = 0;
-    for (; *s != 0; s++) {
-        n += (*s & 0xc0) != 0x80;
+    for (size_t i = 0; i < bytes; i++) {
+        n += (s[i] & 0xc0) != 0x80;
     }
     return n;
+}
+
+/* Its words, from column `at` on, and where a line is full in the next from column `indent` on; and the line's end. */
+static void
+put_words(const char *text, size_t bytes, int at, int indent, int width)
+{
+    static const char blanks[] = " \n";
+    const char *end = text + bytes;
+    bool first = true;
+    for (text += strspn(text, blanks); text < end; text += strspn(text, blanks)) {
+        size_t n = strcspn(text, blanks);
+        n = n < (size_t)(end - text) ? n : (size_t)(end - text);
+        const int wide = columns(text, n);
+        if (!first && at + 1 + wide > width) {
+            printf("\n%*s", indent, "");
+            at = indent;
+            first = true;
+        }
+        if (!first) {
+            putchar(' ');
+            at++;
+        }
+        fwrite(text, 1, n, stdout);
+        at += wide;
+        text += n;
+        first = false;
+    }
+    putchar('\n');
+}
+
+static void
+put_row(const char *left, const char *text, size_t bytes, int column)
+{
+    const int n = columns(left, strlen(left));
+    printf("%s%s%*s", left, n < column ? "" : "\n", n < column ? column - n : column, "");
+    put_words(text, bytes, column, column, help_width());
+}
+
+void
+cli_help_row(const char *left, const char *text, int column)
+{
+    put_row(left, text, strlen(text), column);
+}
+
+static size_t
+indent_of(const char *line)
+{
+    return strspn(line, " ");
+}
+
+/* The bytes from `text` on, `n` of them in its line, with the lines behind it that `goes_on` takes for the same piece. */
+static size_t
+piece(const char *text, size_t n, bool goes_on(const char *line))
+{
+    while (text[n] == '\n' && text[n + 1] != 0 && goes_on(text + n + 1)) {
+        n += 1 + strcspn(text + n + 1, "\n");
+    }
+    return n;
+}
+
+static bool
+is_paragraph(const char *line)
+{
+    return strchr(" \n", *line) == NULL;
+}
+
+static bool
+is_row_rest(const char *line)
+{
+    return indent_of(line) > 4;
+}
+
+/*
+ * The text of help.def as wide as there is room. What begins in column 0 is a paragraph; in column 2, a row of a table, of which the
+ * first says where the second column is; elsewhere, an example, which stays as it is.
+ */
+static void
+put_text(const char *text)
+{
+    int column = 0;
+    while (*text != 0) {
+        size_t n = strcspn(text, "\n");
+        const char *gap = indent_of(text) == 2 ? memmem(text + 2, n - 2, "  ", 2) : NULL;
+        if (gap != NULL) {
+            const size_t left = (size_t)(gap - text), at = left + indent_of(gap);
+            char head[64];
+            snprintf(head, sizeof head, "%.*s", (int)left, text);
+            column = column != 0 ? column : (int)at;
+            n = piece(text, n, is_row_rest);
+            put_row(head, text + at, n - at, column);
+        } else if (is_paragraph(text)) {
+            n = piece(text, n, is_paragraph);
+            put_words(text, n, 0, 0, help_width());
+        } else {
+            printf("%.*s\n", (int)n, text);
+        }
+        column = gap != NULL ? column : 0;
+        text += n + (text[n] == '\n');
+    }
 }
 
 void
@@ -86,12 +203,14 @@ cli_usage(enum cmd_id cmd)
         }
         bool optional = p->value && p->value[0] == '[';
         snprintf(left + n, sizeof left - (size_t)n, "%s%s", optional ? "[=" : "", p->value ? p->value + optional : "");
-        printf("%s%*s %s\n", left, columns(left) < 30 ? 30 - columns(left) : 0, "", p->help);
+        cli_help_row(left, p->help, TEXT_COLUMN);
     }
     if (texts_[cmd] != NULL) {
-        fputs(texts_[cmd], stdout);
+        put_text(texts_[cmd]);
     }
 }
+
+/* ---- parsing ---- */
 
 /* Take the value of opts_[i]: `attached` if not NULL, else the next argument. */
 static int
