@@ -154,6 +154,14 @@ views_map(struct jit *j, uint8_t *from)
     return 0;
 }
 
+/* CPU_FEATURE_ACTIVE() for bit 31 of a word, which the header shifts into a sign: undefined. */
+static bool
+active_at_31(unsigned feature)
+{
+    const unsigned word = feature / 32;
+    return (__x86_get_cpuid_feature_leaf(word / 4)->active_array[word % 4] & UINT32_C(1) << 31) != 0;
+}
+
 /* As libc has found them: see fp_host_probe(). */
 static void
 host_features(struct jit *j, unsigned level)
@@ -166,7 +174,7 @@ host_features(struct jit *j, unsigned level)
     j->avx = level >= 3 && CPU_FEATURE_ACTIVE(AVX);
     j->avx2 = level >= 3 && CPU_FEATURE_ACTIVE(AVX2);
     j->fma = level >= 3 && CPU_FEATURE_ACTIVE(FMA);
-    j->avx512 = level >= 4 && CPU_FEATURE_ACTIVE(AVX512F) && CPU_FEATURE_ACTIVE(AVX512DQ) && CPU_FEATURE_ACTIVE(AVX512VL);
+    j->avx512 = level >= 4 && CPU_FEATURE_ACTIVE(AVX512F) && CPU_FEATURE_ACTIVE(AVX512DQ) && active_at_31(x86_cpu_AVX512VL);
 }
 
 static const struct {

@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <linux/futex.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -312,6 +313,11 @@ harts_start(struct machine *m, struct err *e)
             pthread_join(m->harts[i].thread, NULL);
         }
         return err_set(e, -r, "a thread for each of %u harts", m->cfg.n_harts);
+    }
+    for (i = 0; i < m->cfg.n_harts; i++) {
+        while (atomic_load(&m->harts[i].tid) == 0) { /* who asks for it by QMP finds it there */
+            sched_yield();
+        }
     }
     m->harts_run = true;
     return 0;
