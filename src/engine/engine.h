@@ -36,6 +36,14 @@ enum engine_kind { ENGINE_SWITCH, ENGINE_INDIRECT, ENGINE_PREDECODED, ENGINE_THR
 
 struct engine;
 
+/* A function of the guest's, or the code between two that have names. */
+struct engine_function {
+    const char *object; /* ref, to the end: the path of the file that it is mapped from */
+    uint64_t start;     /* its guest address */
+    uint64_t offset;    /* and where that is in the object, as its symbol table counts */
+    char name[512];     /* "" for code without a symbol: from one function's end to where the next begins it is one */
+};
+
 struct engine_config {
     enum engine_kind kind;
     uint64_t guest_base; /* host address of guest address 0; 0 for the identity */
@@ -59,6 +67,8 @@ struct engine_config {
     } cache;
     /* The name of the guest's function at pc: its length, 0 if there is none. May be NULL. */
     size_t (*symbol)(void *arg, uint64_t pc, char *name, size_t size);
+    /* … and which function that is, for who counts: false if the code is in no file. May be NULL. */
+    bool (*function)(void *arg, uint64_t pc, struct engine_function *f);
     void *symbol_arg;
 };
 
@@ -76,12 +86,14 @@ uint32_t engine_show_by_name(const char *name, size_t len);
 
 /*
  * What has been executed, exactly; of the interpreters and other harts that run, what they have told until now. Functions are known by
- * name; function 0 is all that has none.
+ * their place in a file; function 0 is all code that is in none.
  */
 enum profile_kind { PROFILE_NONE, PROFILE_BRANCH, PROFILE_JUMP, PROFILE_CALL, PROFILE_RETURN, PROFILE_COMPUTED };
 struct profile_function {
-    char *name;
-    uint64_t start;        /* the lowest address that was executed or called */
+    char *name;            /* own; NULL: function 0. Between two functions: [libc.so.6+0x35f2a] */
+    const char *object;    /* ref; and the rest: see engine_function */
+    bool nameless;
+    uint64_t start, offset;
     uint64_t insns, total; /* retired in it; and in what it called, too */
     uint64_t calls;        /* how often it was called, or jumped to from another */
 };

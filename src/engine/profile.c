@@ -6,6 +6,7 @@
  */
 #include "engine/profile.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -56,7 +57,7 @@ struct profile {
     struct unit *units;
     uint32_t *members;
     uint32_t n_functions, n_insns, n_edges, n_paths, n_units, n_members;
-    struct index by_name, by_pc, by_edge, by_path;
+    struct index by_place, by_pc, by_edge, by_path;
     struct hart_profile *harts;
 };
 
@@ -146,7 +147,7 @@ profile_free(struct profile *p)
         free(h->open);
         free(h);
     }
-    void *const own[] = {p->functions, p->insns, p->edges, p->paths, p->units, p->members, p->by_name.e, p->by_pc.e, p->by_edge.e,
+    void *const own[] = {p->functions, p->insns, p->edges, p->paths, p->units, p->members, p->by_place.e, p->by_pc.e, p->by_edge.e,
                          p->by_path.e, p};
     for (size_t k = 0; k < sizeof own / sizeof own[0]; k++) {
         free(own[k]);
@@ -155,36 +156,42 @@ profile_free(struct profile *p)
 
 /* ---- what is where ---- */
 
+static char *
+name_of(const struct engine_function *is)
+{
+    const char *const slash = strrchr(is->object, '/');
+    char *name = NULL;
+    if (is->name[0] != '\0') {
+        return strdup(is->name);
+    }
+    return asprintf(&name, "[%s+0x%llx]", slash != NULL ? slash + 1 : is->object, (unsigned long long)is->offset) >= 0 ? name : NULL;
+}
+
 static uint32_t
 function_at(struct engine *en, uint64_t pc)
 {
     struct profile *p = en->jit->profile;
-    char name[512];
-    size_t n = en->cfg.symbol != NULL ? en->cfg.symbol(en->cfg.symbol_arg, pc, name, sizeof name - 1) : 0;
-    name[n] = '\0';
-    char *const plus = strstr(name, "+0x");
-    n = plus != NULL ? (size_t)(plus - name) : n;
-    if (n == 0) {
+    struct engine_function is;
+    if (en->cfg.function == NULL || !en->cfg.function(en->cfg.symbol_arg, pc, &is)) {
         return 0;
     }
-    uint64_t h[2] = {UINT64_C(0xcbf29ce484222325), n};
-    for (size_t k = 0; k < n; k++) {
-        h[0] = (h[0] ^ (uint8_t)name[k]) * UINT64_C(0x100000001b3);
-        h[1] = h[1] * 31 + (uint8_t)name[k];
-    }
-    uint32_t *at = look(p, &p->by_name, h[0], h[1]);
+    uint32_t *at = look(p, &p->by_place, (uintptr_t)is.object, is.offset);
     if (at == NULL) {
         return 0;
     }
     if (*at == 0) {
-        if (!grow(p, &p->functions, p->n_functions, sizeof *p->functions)) {
+        char *name = name_of(&is);
+        if (name == NULL || !grow(p, &p->functions, p->n_functions, sizeof *p->functions)) {
+            free(name);
+            p->incomplete = true;
             return 0;
         }
-        p->functions[p->n_functions] = (struct profile_function){.name = strndup(name, n), .start = UINT64_MAX};
+        p->functions[p->n_functions] = (struct profile_function){.name = name, .object = is.object, .nameless = is.name[0] == '\0',
+                                                                 .start = is.start, .offset = is.offset};
         *at = ++p->n_functions;
     }
     struct profile_function *const f = &p->functions[*at - 1];
-    f->start = pc < f->start ? pc : f->start;
+    f->start = is.start < f->start ? is.start : f->start;
     return *at - 1;
 }
 
@@ -359,8 +366,9 @@ jumped(struct engine *en, struct hart_profile *hp, uint64_t from, unsigned len, 
     } else if (kind == PROFILE_COMPUTED || kind == PROFILE_JUMP) {
         const uint32_t f = function_of(en, to);
         if (f != p->paths[hp->path].function && hp->path != 0) { /* a stub of the linker's, or the caller's end */
+            /* Called by who called the one that jumps: its parent in the tree is another, if it is a recursion that was folded. */
             settle(p, hp);
-            hp->path = path_of(p, p->paths[hp->path].parent, f);
+            hp->path = path_of(p, hp->n_open != 0 ? hp->open[hp->n_open - 1].path : 0, f);
             p->paths[hp->path].calls++;
         }
     }

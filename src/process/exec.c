@@ -489,6 +489,7 @@ exec_begin(struct task *t, const struct exec_start *s, struct err *e)
     if (p->opt->tuning.show & (ENGINE_PERF | ENGINE_JITDUMP | ENGINE_PROFILE | ENGINE_LOCKSTEP | ENGINE_BORDER)) {
         cfg.symbol_arg = symbols_new(cfg.guest_base); /* kept to the end: the engine is, too */
         cfg.symbol = cfg.symbol_arg != NULL ? symbols_name : NULL;
+        cfg.function = cfg.symbol_arg != NULL ? symbols_function : NULL;
     }
     p->engine = engine_new(&cfg, e);
     if (p->engine == NULL) {

@@ -20,7 +20,7 @@ const char *
 prof_name(const struct engine_profile *p, uint32_t function)
 {
     const char *name = p->functions[function].name;
-    return name != NULL ? name : "[no name]";
+    return name != NULL ? name : "[no file]";
 }
 
 /* The hottest first; what is equal by address, so that two runs of the same program say the same. */
@@ -58,6 +58,9 @@ place(FILE *out, const struct engine_profile *p, uint64_t pc, uint32_t function)
     const struct profile_function *f = &p->functions[function];
     if (f->name == NULL || pc < f->start) {
         fprintf(out, "%" PRIx64, pc);
+    } else if (f->nameless) {
+        const char *slash = strrchr(f->object, '/');
+        fprintf(out, "%s+0x%" PRIx64, slash != NULL ? slash + 1 : f->object, f->offset + (pc - f->start));
     } else {
         fprintf(out, pc == f->start ? "%s" : "%s+%#" PRIx64, f->name, pc - f->start);
     }
@@ -72,7 +75,7 @@ text(FILE *out, const struct engine_profile *p, const struct profile_function *c
     for (size_t k = 0; k < p->n_functions && k < top && functions[k]->insns != 0; k++) {
         const struct profile_function *f = functions[k];
         fprintf(out, "%16" PRIu64 " %6.2f %16" PRIu64 " %12" PRIu64 "  %s\n", f->insns, 100.0 * (double)f->insns / (double)p->insns,
-                f->total, f->calls, f->name != NULL ? f->name : "[no name]");
+                f->total, f->calls, prof_name(p, (uint32_t)(f - p->functions)));
     }
     fprintf(out, "%16s %6s  %s\n", "executed", "insns", "block");
     for (size_t k = 0; k < p->n_blocks && k < top; k++) {
@@ -120,6 +123,11 @@ json(FILE *out, const struct engine_profile *p, const char *program)
         const struct profile_function *f = &p->functions[k];
         fprintf(out, k != 0 ? ",{\"name\":" : "{\"name\":");
         json_string(out, prof_name(p, (uint32_t)k));
+        if (f->object != NULL) {
+            fprintf(out, ",\"object\":");
+            json_string(out, f->object);
+            fprintf(out, ",\"offset\":%" PRIu64, f->offset);
+        }
         fprintf(out, ",\"start\":%" PRIu64 ",\"instructions\":%" PRIu64 ",\"total\":%" PRIu64 ",\"calls\":%" PRIu64 "}",
                 f->start != UINT64_MAX ? f->start : 0, f->insns, f->total, f->calls);
     }
