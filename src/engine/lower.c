@@ -293,14 +293,14 @@ lower_control(struct lower *l, const struct ir_ins *i)
         go_if(l, compare(l, (enum ir_op)i->aux, i->a, i->b), (uint64_t)i->imm);
         break;
     case IR_JMP:
-        machine_count_to(l, l->ir->pos);
+        machine_count_to(l, i->pos + 1u);
         if ((uint64_t)i->imm <= pc) {
             poll(l, (uint64_t)i->imm);
         }
         go(l, (uint64_t)i->imm, l->fs);
         break;
     case IR_CALL:
-        machine_count_to(l, l->ir->pos);
+        machine_count_to(l, i->pos + 1u);
         if ((uint64_t)i->imm <= pc) {
             poll(l, (uint64_t)i->imm);
         }
@@ -311,7 +311,7 @@ lower_control(struct lower *l, const struct ir_ins *i)
         break;
     case IR_CALLR:
     case IR_JMPR:
-        machine_count_to(l, l->ir->pos);
+        machine_count_to(l, i->pos + 1u);
         put_int(l, RAX, i->a);
         shuffle_out(l, l->fs);
         log_poll(l, stub_new(l, STUB_INDIRECT, x_poll(x)));
@@ -324,7 +324,7 @@ lower_control(struct lower *l, const struct ir_ins *i)
         }
         break;
     case IR_RET: {
-        machine_count_to(l, l->ir->pos);
+        machine_count_to(l, i->pos + 1u);
         /* The link register itself: its lowest bit does not count, and the shadow stack holds even addresses. */
         const unsigned g = l->r->insns[i->gi].rs1;
         shuffle_out(l, l->fs);
@@ -577,7 +577,9 @@ lower_blocks(struct lower *l, unsigned version)
         const bool next = b + 1 < r->n_blocks && r->blocks[b + 1].pc == on;
         falls = open && next;
         if (open && !next) {
+            ir->pos--; /* it counts as the last instruction does */
             ir_emit(ir, IR_JMP, 0, 0, 0, 0, (int64_t)on);
+            ir->pos++;
         } else if (!open && !next) {
             lower_unit(l);
         }
