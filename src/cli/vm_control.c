@@ -6,6 +6,7 @@
 #include "cli/vm_control.h"
 
 #include "base/check.h"
+#include "base/local.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -16,14 +17,11 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
 
-#define BACKLOG   8
 #define PATHS_MAX 4 /* of sockets at places of the user's own */
 
 bool
@@ -75,70 +73,16 @@ control_folder(bool make, struct err *e)
     return fd;
 }
 
-static struct sockaddr_un
-address(int folder, const char *name)
-{
-    struct sockaddr_un a = {.sun_family = AF_UNIX};
-    snprintf(a.sun_path, sizeof a.sun_path, "/proc/self/fd/%d/%s.sock", folder, name);
-    return a;
-}
-
-static int
-make_socket(void)
-{
-    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    return fd >= 0 ? fd : -errno;
-}
-
-static int
-connect_to(const struct sockaddr_un *a)
-{
-    const int fd = make_socket();
-    if (fd >= 0 && connect(fd, (const struct sockaddr *)a, sizeof *a) != 0) {
-        const int err = errno;
-        close(fd);
-        return -err;
-    }
-    return fd;
-}
-
-/* Bind and listen; over what nobody listens to, too. */
-static int
-listen_at(const struct sockaddr_un *a)
-{
-    const int fd = make_socket();
-    if (fd < 0) {
-        return fd;
-    }
-    const mode_t old = umask(0177);
-    int r = bind(fd, (const struct sockaddr *)a, sizeof *a);
-    if (r != 0 && errno == EADDRINUSE) {
-        const int other = connect_to(a);
-        if (other == -ECONNREFUSED) {
-            unlink(a->sun_path);
-            r = bind(fd, (const struct sockaddr *)a, sizeof *a);
-        } else {
-            if (other >= 0) {
-                close(other);
-            }
-            errno = EADDRINUSE;
-        }
-    }
-    umask(old);
-    if (r != 0 || listen(fd, BACKLOG) != 0 || fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
-        const int err = errno;
-        close(fd);
-        return -err;
-    }
-    return fd;
-}
+#define SOCKET_PATH "/proc/self/fd/%d/%s.sock"
+#define SOCKET_PATH_BYTES (sizeof SOCKET_PATH + 10 + CONTROL_NAME_MAX)
 
 int
 control_listen(int folder, const char *name, struct err *e)
 {
-    const struct sockaddr_un a = address(folder, name);
+    char path[SOCKET_PATH_BYTES];
+    snprintf(path, sizeof path, SOCKET_PATH, folder, name);
     flock(folder, LOCK_EX); /* who finds a socket dead must not remove one that has just been born */
-    const int r = listen_at(&a);
+    const int r = local_listen(path, SOCK_NONBLOCK);
     flock(folder, LOCK_UN);
     return r == -EADDRINUSE ? (err_set(e, 0, "a machine of that name runs"), r) : r < 0 ? err_set(e, r, "control socket") : r;
 }
@@ -146,27 +90,19 @@ control_listen(int folder, const char *name, struct err *e)
 int
 control_listen_at(const char *path, struct err *e)
 {
-    struct sockaddr_un a = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof a.sun_path) {
-        return err_set(e, -ENAMETOOLONG, "%s", path);
-    }
-    strcpy(a.sun_path, path);
-    const int r = listen_at(&a);
+    const int r = local_listen(path, SOCK_NONBLOCK);
     return r < 0 ? err_set(e, r, "%s", path) : r;
 }
 
 int
 control_connect(int folder, const char *name)
 {
-    struct sockaddr_un a = {.sun_family = AF_UNIX};
-    if (strchr(name, '/') == NULL) {
-        a = address(folder, name);
-    } else if (strlen(name) < sizeof a.sun_path) {
-        strcpy(a.sun_path, name);
-    } else {
-        return -ENAMETOOLONG;
+    char path[SOCKET_PATH_BYTES];
+    if (strchr(name, '/') != NULL) {
+        return local_connect(name, 0);
     }
-    return connect_to(&a);
+    snprintf(path, sizeof path, SOCKET_PATH, folder, name);
+    return local_connect(path, 0);
 }
 
 void

@@ -11,6 +11,7 @@
 #include "cli/vm_drive.h"
 
 #include "base/check.h"
+#include "base/local.h"
 #include "device/virtio_devices.h"
 #include "isa/priv.h"
 #include "machine/console.h"
@@ -32,7 +33,6 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define MEMORY_MIN (UINT64_C(4) << 20)
@@ -201,25 +201,10 @@ parse_virtfs(struct boot_options *o, char *text)
 static int
 listen_at(struct boot_options *o, const char *path)
 {
-    struct sockaddr_un at = {.sun_family = AF_UNIX};
-    const size_t len = strlen(path);
-    if (len == 0 || len >= sizeof at.sun_path) {
-        return -cli_error(CMD_boot, "%s: a path of at most %zu bytes: %s", o->shown, sizeof at.sun_path - 1, path);
-    }
-    memcpy(at.sun_path, path, len);
-    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    const bool taken = fd >= 0 && connect(fd, (const struct sockaddr *)&at, sizeof at) == 0;
-    if (fd >= 0 && !taken && errno == ECONNREFUSED) {
-        unlink(path);
-    }
-    if (fd < 0 || taken || bind(fd, (const struct sockaddr *)&at, sizeof at) != 0 || listen(fd, 8) != 0) {
-        const int err = taken ? EADDRINUSE : errno;
-        if (fd >= 0) {
-            close(fd);
-        }
-        return -file_error(o->shown, path, err);
-    }
-    return fd;
+    const int fd = local_listen(path, SOCK_NONBLOCK);
+    return fd == -EINVAL || fd == -ENAMETOOLONG ? -cli_error(CMD_boot, "%s: a path of at most %d bytes: %s", o->shown, LOCAL_PATH_MAX, path)
+           : fd < 0                             ? -file_error(o->shown, path, -fd)
+                                                : fd;
 }
 
 /* "stdio", "file:PATH", "unix:PATH", "none", and ",name=NAME" after it */

@@ -5,6 +5,8 @@
  */
 #include "debug/gdb.h"
 
+#include "base/local.h"
+
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -13,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <arpa/inet.h>
 #include <unistd.h>
 
@@ -21,7 +22,7 @@ static int
 listen_at(const struct sockaddr *a, socklen_t size, const char *where, struct err *e)
 {
     const int one = 1, fd = socket(a->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && a->sa_family != AF_UNIX) {
+    if (fd >= 0) {
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     }
     if (fd < 0 || bind(fd, a, size) != 0 || listen(fd, 1) != 0) {
@@ -37,13 +38,8 @@ listen_at(const struct sockaddr *a, socklen_t size, const char *where, struct er
 static int
 listen_unix(const char *path, const char *where, struct err *e)
 {
-    struct sockaddr_un a = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof a.sun_path || *path == 0) {
-        return err_set(e, -EINVAL, "listen for a debugger at %s", where);
-    }
-    memcpy(a.sun_path, path, strlen(path));
-    unlink(path); /* of one that was not there to remove it */
-    return listen_at((const struct sockaddr *)&a, sizeof a, where, e);
+    const int fd = local_listen(path, 0);
+    return fd < 0 ? err_set(e, fd, "listen for a debugger at %s", where) : fd;
 }
 
 /* An address, of IPv4 or [IPv6]: names would need a resolver, and a choice among its answers. */

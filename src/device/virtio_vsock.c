@@ -20,6 +20,7 @@
 #include "device/virtio_devices.h"
 
 #include "base/check.h"
+#include "base/local.h"
 #include "device/worker.h"
 
 #include <assert.h>
@@ -30,7 +31,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define RING      (64u << 10)
@@ -440,15 +440,11 @@ refuse(struct vsock *s, const struct header *h)
 static void
 request(struct vsock *s, const struct header *h)
 {
-    struct sockaddr_un at = {.sun_family = AF_UNIX};
-    const int len = snprintf(at.sun_path, sizeof at.sun_path, "%s_%u", s->path, (unsigned)h->dst_port);
-    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    const bool there = fd >= 0 && len < (int)sizeof at.sun_path && connect(fd, (const struct sockaddr *)&at, sizeof at) == 0;
-    struct conn *c = there ? conn_new(s, fd, OPEN) : NULL;
+    char path[LOCAL_PATH_MAX + 1];
+    const int n = snprintf(path, sizeof path, "%s_%u", s->path, (unsigned)h->dst_port);
+    const int fd = n < (int)sizeof path ? local_connect(path, SOCK_NONBLOCK) : -ENAMETOOLONG;
+    struct conn *c = fd >= 0 ? conn_new(s, fd, OPEN) : NULL;
     if (c == NULL) {
-        if (fd >= 0 && !there) {
-            close(fd);
-        }
         refuse(s, h);
         return;
     }
