@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/nondet.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -75,9 +76,7 @@ void
 loop_stop(struct loop *l)
 {
     atomic_store(&l->stop, true);
-    const uint64_t one = 1;
-    while (write(l->stopfd, &one, sizeof one) < 0 && errno == EINTR) {
-    }
+    thread_wake(l->stopfd);
 }
 
 /* The timerfd is to fire for the earliest timer. It costs a system call only if that is another than before. */

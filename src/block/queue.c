@@ -4,12 +4,12 @@
 #include "block/queue.h"
 
 #include "base/check.h"
+#include "base/thread.h"
 #include "block/block_impl.h"
 
 #include <errno.h>
 #include <liburing.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -64,9 +64,7 @@ list_take(struct list *l)
 void
 block_queue_kick(struct block_queue *q)
 {
-    const uint64_t one = 1;
-    while (write(q->kick, &one, sizeof one) < 0 && errno == EINTR) {
-    }
+    thread_wake(q->kick);
 }
 
 /* ---- workers ---- */
@@ -134,19 +132,11 @@ stop_workers(struct block_queue *q)
 static int
 start_workers(struct block_queue *q, unsigned n)
 {
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_attr_t attr;
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, WORKER_STACK);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
     int r = 0;
-    while (q->n_workers < n && (r = pthread_create(&q->workers[q->n_workers], &attr, work, q)) == 0) {
+    while (q->n_workers < n && (r = thread_start(&q->workers[q->n_workers], WORKER_STACK, work, q, false)) == 0) {
         q->n_workers++;
     }
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    pthread_attr_destroy(&attr);
-    return -r;
+    return r;
 }
 
 /* ---- the owner ---- */

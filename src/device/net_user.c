@@ -7,11 +7,11 @@
 
 #include "base/check.h"
 #include "base/nondet.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <slirp/libslirp.h>
@@ -46,9 +46,7 @@ struct net_user {
 void
 net_user_kick(struct net_user *u)
 {
-    const uint64_t one = 1;
-    while (write(u->kick, &one, sizeof one) < 0 && errno == EINTR) {
-    }
+    thread_wake(u->kick);
 }
 
 void
@@ -217,21 +215,6 @@ forward(struct net_user *u, const struct net_forward *f, struct err *e)
     return err_set(e, -errno, "forward %s port %u to the guest's port %u", f->udp ? "UDP" : "TCP", f->host_port, f->guest_port);
 }
 
-static int
-start(struct net_user *u)
-{
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_attr_t attr;
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, NET_STACK);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    const int r = pthread_create(&u->thread, &attr, work, u);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    pthread_attr_destroy(&attr);
-    return -r;
-}
-
 struct net_user *
 net_user_new(const struct net_forward *forwards, unsigned n_forwards, const struct net_user_ops *ops, void *arg, struct err *e)
 {
@@ -271,7 +254,7 @@ net_user_new(const struct net_forward *forwards, unsigned n_forwards, const stru
             goto cleanup;
         }
     }
-    const int r = start(u);
+    const int r = thread_start(&u->thread, NET_STACK, work, u, false);
     if (r == 0) {
         return u;
     }

@@ -15,11 +15,11 @@
 #include "device/virtio_devices.h"
 
 #include "base/check.h"
+#include "base/thread.h"
 #include "block/queue.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -306,21 +306,6 @@ configure(struct blk *b)
     b->v.features = F_SEG_MAX | F_BLK_SIZE | F_FLUSH | (b->block->read_only ? F_RO : F_DISCARD | F_WRITE_ZEROES);
 }
 
-static int
-start(struct blk *b)
-{
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_attr_t attr;
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, DISK_STACK);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    const int r = pthread_create(&b->thread, &attr, work, b);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    pthread_attr_destroy(&attr);
-    return -r;
-}
-
 struct device *
 virtio_blk_new(const struct virtio_place *at, struct block *block, const char *serial, struct err *e)
 {
@@ -347,7 +332,7 @@ virtio_blk_new(const struct virtio_place *at, struct block *block, const char *s
     if (virtio_mmio_init(&b->v, at, e) < 0) {
         goto free_queue;
     }
-    const int r = start(b);
+    const int r = thread_start(&b->thread, DISK_STACK, work, b, false);
     if (r == 0) {
         return &b->v.dev;
     }

@@ -3,8 +3,9 @@
  */
 #include "device/worker.h"
 
+#include "base/thread.h"
+
 #include <errno.h>
-#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
@@ -32,22 +33,6 @@ work(void *arg)
     return NULL;
 }
 
-/* Signals are for the I/O thread. */
-static int
-start_thread(struct worker *w)
-{
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_attr_t attr;
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, WORKER_STACK);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    const int r = pthread_create(&w->thread, &attr, work, w);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    pthread_attr_destroy(&attr);
-    return -r;
-}
-
 int
 worker_start(struct worker *w, const char *name, void (*kicked)(void *arg), void *arg, struct err *e)
 {
@@ -58,7 +43,7 @@ worker_start(struct worker *w, const char *name, void (*kicked)(void *arg), void
     }
     int r = -ENOMEM;
     w->loop = loop_new(e);
-    if (w->loop != NULL && (r = loop_add(w->loop, &w->kick, EPOLLIN)) == 0 && (r = start_thread(w)) == 0) {
+    if (w->loop != NULL && (r = loop_add(w->loop, &w->kick, EPOLLIN)) == 0 && (r = thread_start(&w->thread, WORKER_STACK, work, w, false)) == 0) {
         return 0;
     }
     if (w->loop != NULL) {
@@ -80,7 +65,5 @@ worker_stop(struct worker *w)
 void
 worker_kick(const struct worker *w)
 {
-    const uint64_t one = 1;
-    while (write(w->kick.fd, &one, sizeof one) < 0 && errno == EINTR) {
-    }
+    thread_wake(w->kick.fd);
 }

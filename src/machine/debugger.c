@@ -16,6 +16,7 @@
 #include "machine/debugger.h"
 
 #include "base/check.h"
+#include "base/thread.h"
 #include "isa/priv.h"
 
 #include <errno.h>
@@ -70,7 +71,6 @@ debugger_hit(struct machine_hart *h, enum gdb_why why, int signal)
 {
     struct debugger *const d = h->m->debugger;
     const struct mhart *const c = h->cpu;
-    const uint64_t one = 1;
     pthread_mutex_lock(&d->lock);
     d->hits[h->number] = (struct gdb_stop){
         .why = why,
@@ -82,8 +82,7 @@ debugger_hit(struct machine_hart *h, enum gdb_why why, int signal)
     d->hit[h->number] = true;
     pthread_mutex_unlock(&d->lock);
     hold(d);
-    const ssize_t r = write(d->event.fd, &one, sizeof one);
-    CHECK(r == sizeof one);
+    thread_wake(d->event.fd);
 }
 
 bool
@@ -362,10 +361,8 @@ static void
 interrupt(void *vm)
 {
     struct debugger *const d = vm;
-    const uint64_t one = 1;
     hold(d);
-    const ssize_t r = write(d->event.fd, &one, sizeof one);
-    CHECK(r == sizeof one);
+    thread_wake(d->event.fd);
 }
 
 static void

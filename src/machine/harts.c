@@ -10,6 +10,7 @@
 #include "machine/machine_impl.h"
 
 #include "base/check.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <linux/futex.h>
@@ -286,24 +287,12 @@ harts_reset(struct machine *m)
 int
 harts_start(struct machine *m, struct err *e)
 {
-    /* signals are the I/O thread's: those that ask the machine to end; a hart's own faults come to it all the same */
-    sigset_t all, old;
-    sigfillset(&all);
-    sigdelset(&all, SIGSEGV);
-    sigdelset(&all, SIGBUS);
-    sigdelset(&all, SIGABRT);
-    pthread_attr_t attr;
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, HART_STACK);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
     pause_power_on(m);
     int r = 0;
     unsigned i = 0;
     for (; i < m->cfg.n_harts && r == 0; i++) {
-        r = pthread_create(&m->harts[i].thread, &attr, run, &m->harts[i]);
+        r = thread_start(&m->harts[i].thread, HART_STACK, run, &m->harts[i], true);
     }
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    pthread_attr_destroy(&attr);
     if (r != 0) {
         atomic_store(&m->ending, MACHINE_OFF);
         pause_end(m);
@@ -312,7 +301,7 @@ harts_start(struct machine *m, struct err *e)
             harts_wake(&m->harts[i]);
             pthread_join(m->harts[i].thread, NULL);
         }
-        return err_set(e, -r, "a thread for each of %u harts", m->cfg.n_harts);
+        return err_set(e, r, "a thread for each of %u harts", m->cfg.n_harts);
     }
     for (i = 0; i < m->cfg.n_harts; i++) {
         while (atomic_load(&m->harts[i].tid) == 0) { /* who asks for it by QMP finds it there */

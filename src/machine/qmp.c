@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "base/nondet.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -331,9 +332,7 @@ static void
 machine_changed(void *arg, bool runs)
 {
     (void)runs;
-    const uint64_t one = 1;
-    while (write(((struct qmp *)arg)->changed.fd, &one, sizeof one) < 0 && errno == EINTR) {
-    }
+    thread_wake(((struct qmp *)arg)->changed.fd);
 }
 
 static void
