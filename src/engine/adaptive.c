@@ -25,7 +25,6 @@
 #define PAGE 4096
 #define SHADOW_BYTES (256 << 10)
 #define SHADOWS_MAX 16 /* kept for harts to come */
-#define HEAT_MASK ((1u << 14) - 1)
 
 /* The hart's shadow stack and what translated code finds at it. At the top lies an address that no return has. */
 bool
@@ -249,7 +248,7 @@ static bool
 warm(struct engine *en, uint64_t pc)
 {
     struct jit *j = en->jit;
-    uint16_t *heat = &j->heat[(pc >> 1 ^ pc >> 15) & HEAT_MASK];
+    uint16_t *heat = heat_of(j, pc);
     if (*heat == 0 && code_page_is_exec(en, pc)) {
         /* Its slot is about to be read, found empty, and written: that would be two page faults. */
         __atomic_fetch_or((uint32_t *)slot_of(en, pc), 0, __ATOMIC_RELAXED);
@@ -306,7 +305,7 @@ jit_translate(struct engine *en, struct hart *h, uint64_t pc)
             }
         }
         if (t == NULL) { /* do not try at once again */
-            j->heat[(pc >> 1 ^ pc >> 15) & HEAT_MASK] = 0;
+            *heat_of(j, pc) = 0;
         }
     }
     unlock(j);

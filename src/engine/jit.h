@@ -176,7 +176,7 @@ struct jit {
     struct translation **by_addr; /* by address of code, for faults */
     uint32_t n_by_addr, max_translations;
     uint32_t *starts;          /* by place of the first byte of code: which of by_addr it is */
-    uint16_t *heat;            /* of cold code, by hash of the pc */
+    uint16_t *heat;            /* HEATS of them: heat_of() */
     uint64_t epoch;            /* raised when something was forgotten: return addresses then count no more */
     atomic_bool flush_wanted;
     bool no_room;              /* why jit_lower() gave up: the cache is full */
@@ -216,6 +216,15 @@ x_poll(struct x64 *x)
 {
     x_rm(x, X_CMP, false, RSP, M(RBP, HART(attention)));
     return x_jcc(x, CC_B);
+}
+
+/* How often code was met that has no translation. Two places may share a count: neither is then much hotter than it says. */
+#define HEATS (1u << 14)
+
+static inline uint16_t *
+heat_of(const struct jit *j, uint64_t place)
+{
+    return &j->heat[(place >> 1 ^ place >> 15) & (HEATS - 1)];
 }
 
 /* tcache.c */

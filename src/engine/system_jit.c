@@ -23,8 +23,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HEAT_MASK ((1u << 14) - 1)
-
 /* One for each way to fetch: enum of softtlb.h, "how". */
 #define WAYS 8
 struct jump_cache {
@@ -227,7 +225,7 @@ interpret(struct mhart *m, int64_t budget)
 static bool
 warm(struct jit *j, uint64_t place)
 {
-    uint16_t *const heat = &j->heat[(place >> 1 ^ place >> 15) & HEAT_MASK];
+    uint16_t *const heat = heat_of(j, place);
     if (*heat < j->hot1) {
         ++*heat;
         return false;

@@ -40,7 +40,6 @@
 #define EXITS (1u << 20)
 #define USUAL_BYTES ((uint64_t)64 << 20)
 #define ENTRIES_BYTES (GUEST_TOP * 2)
-#define HEAT_BITS 14
 #define HOT1_MAX 10000       /* times; the count has 16 bits */
 #define BUSY_NS 50000        /* CPU time for each translation, if five times as long as it takes to make one */
 #define TRANSLATION_ALIGN 32 /* where the next one may begin */
@@ -243,7 +242,7 @@ lay_out_tables(struct jit *j, char *at)
 #define PART(member, bytes) (j->member = (void *)((uintptr_t)at + used), used += ((bytes) + PAGE - 1) & ~(size_t)(PAGE - 1))
     /* The large ones last: of what is used the page tables are few. */
     PART(by_page, PAGE_BUCKETS * sizeof *j->by_page);
-    PART(heat, sizeof *j->heat << HEAT_BITS);
+    PART(heat, sizeof *j->heat * HEATS);
     PART(region, sizeof *j->region);
     PART(ir, sizeof *j->ir);
     PART(relocs, RELOCS_MAX * sizeof *j->relocs);
@@ -420,7 +419,7 @@ jit_flush(struct engine *en)
     madvise(j->data, j->data_bytes, MADV_DONTNEED);
     j->data_top = j->data;
     j->n_exits = FIRST_EXIT;
-    memset(j->heat, 0, sizeof *j->heat << HEAT_BITS);
+    memset(j->heat, 0, sizeof *j->heat * HEATS);
     j->epoch++;
     j->stats.flushes++;
 }
