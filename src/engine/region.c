@@ -16,6 +16,7 @@
 #define LOOP_TURNS 8 /* how often a loop is thought to turn … */
 #define LOOP_DEPTH 4 /* … and how many count, one inside another */
 #define UNROLL_INSNS 24 /* a loop of one block that is no longer stands twice: half the polls, and what one turn makes the next knows */
+#define AGAIN_INSNS 100 /* a region with f registers in homes that is no longer may be part of others */
 #define UNROLLED 32 /* at most: REGION_BLOCKS is twice what region_grow() makes */
 
 static uint16_t
@@ -460,10 +461,11 @@ region_grow(struct engine *en, struct hart *h, struct translation *head)
             }
             /*
              * What has a region goes on there: once more in this one it would only take room in the host's caches. Not so if it has
-             * f registers in homes: the way there makes them exact, writes them and reads them again. A host routine is never part of another.
+             * f registers in homes and is short: the way there makes them exact, writes them and reads them again. (All of them: two and a
+             * half times the code of programs that are large, and 5 to 10 % of their time.) A host routine is never part of another.
              */
             const struct translation *have = jit_find(j, pc);
-            if (have != NULL && (have->hle || (have->tier == 2 && !has_f_homes(have->map)))) {
+            if (have != NULL && (have->hle || (have->tier == 2 && (have->n_insns > AGAIN_INSNS || !has_f_homes(have->map))))) {
                 continue;
             }
             const unsigned n = r->n_blocks;
