@@ -73,6 +73,7 @@ vq_start(struct virtio *v, unsigned q)
         .desc = physmap_ram(v->pm, s->desc[q], num * DESC_BYTES),
         .driver = physmap_ram(v->pm, s->driver[q], packed ? 4 : 6 + 2 * num),
         .device = physmap_ram(v->pm, s->device[q], packed ? 4 : 6 + 8 * num),
+        .made = v->vq[q].made,
     };
     if (vq.desc == NULL || vq.driver == NULL || vq.device == NULL) {
         return false;
@@ -85,7 +86,7 @@ void
 vq_clear(struct virtio *v, unsigned q)
 {
     struct virtio_state *s = &v->s;
-    v->vq[q] = (struct vq){NULL};
+    v->vq[q] = (struct vq){.made = v->vq[q].made + 1};
     s->ready[q] = 0;
     s->next_avail[q] = s->next_used[q] = s->signalled[q] = 0;
     s->told[q] = 0;
@@ -234,6 +235,7 @@ vq_pop(struct virtio *v, unsigned q, struct vq_chain *c)
     }
     c->n_out = c->n_in = 0;
     c->out_bytes = c->in_bytes = 0;
+    c->made = v->vq[q].made;
     const int r = is_packed(v) ? pop_packed(v, q, c) : pop_split(v, q, c);
     if (r < 0) {
         virtio_broken(v);
@@ -259,8 +261,8 @@ vq_push(struct virtio *v, unsigned q, const struct vq_chain *c, uint32_t written
     struct virtio_state *s = &v->s;
     const uint32_t num = s->num[q];
     vq_forget(v);
-    if (!s->ready[q] || !virtio_is_running(v)) {
-        return;
+    if (!s->ready[q] || c->made != v->vq[q].made || !virtio_is_running(v)) {
+        return; /* another ring may have fewer entries than the chain takes */
     }
     if (is_packed(v)) {
         uint8_t *p = v->vq[q].desc + (size_t)s->next_used[q] * DESC_BYTES;

@@ -43,6 +43,7 @@ enum { VIRTIO_INT_USED = 1, VIRTIO_INT_CONFIG = 2 };
 struct vq_chain {
     uint16_t id;     /* what vq_push() returns to the driver */
     uint16_t n_desc; /* ring entries that it takes */
+    uint32_t made;   /* which of the rings that the queue has had it is from */
     unsigned n_out, n_in;
     uint64_t out_bytes, in_bytes;
     struct iovec iov[VQ_SEGMENTS_MAX]; /* n_out, then n_in; into: guest RAM; none is empty */
@@ -89,6 +90,7 @@ struct virtio {
     struct virtio_state s;
     struct vq { /* rebuilt when a queue becomes ready: the host's view of its parts, into: guest RAM */
         uint8_t *desc, *driver, *device;
+        uint32_t made; /* how many it has had: a chain of an earlier one goes nowhere */
     } vq[VIRTIO_QUEUES_MAX];
     unsigned inflight;
     pthread_cond_t idle; /* inflight has become 0 */

@@ -458,6 +458,27 @@ a_reset_forgets(void **state)
     assert_int_equal(fake_read(&x->f, BASE + 0x100, 1), 7);
 }
 
+/* A queue may be taken away and given another ring while the device works on a chain of the first, which took more than that has. */
+static void
+chains_of_an_earlier_ring_go_nowhere(void **state)
+{
+    struct fixture *x = *state;
+    start(x, VIRTIO_F_RING_PACKED);
+    for (unsigned i = 0; i < 5; i++) {
+        offer_packed(x, i, DATA, 8, i < 4 ? NEXT : 0, 1, true);
+    }
+    x->keep = true;
+    set(x, 0x50, 0);
+    assert_int_equal(x->v.inflight, 1);
+    set(x, 0x44, 0);
+    queue(x, FAKE_RAM + FAKE_RAM_BYTES - 16, AVAIL, USED, 1);
+    assert_int_equal(get(x, 0x44), 1);
+    vq_push(&x->v, 0, &x->last, 0);
+    assert_int_equal(x->v.inflight, 0);
+    assert_int_equal(x->v.s.next_used[0], 0);
+    assert_int_equal(*(uint32_t *)((uint8_t *)ram(x, FAKE_RAM + FAKE_RAM_BYTES - 16) + 12), 0);
+}
+
 int
 main(void)
 {
@@ -466,7 +487,7 @@ main(void)
         CASE(registers_are_as_specified), CASE(features_are_checked), CASE(split_chain_arrives),
         CASE(event_index_spares_interrupts), CASE(indirect_tables),   CASE(hostile_split_rings),
         CASE(hostile_places),             CASE(packed_rings),         CASE(hostile_packed_rings),
-        CASE(a_reset_forgets),
+        CASE(a_reset_forgets),            CASE(chains_of_an_earlier_ring_go_nowhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
