@@ -231,16 +231,43 @@ suspect(const char *path)
     return procfs_name(last != NULL ? last + 1 : path) || strstr(path, "proc/") != NULL;
 }
 
-/* The one path of /proc that libc asks for at each start of a static program, without a walk. */
+/* /proc/self/fd/N of a descriptor of the guest's, spelled as everybody does. */
 static bool
-is_own_exe(const struct vfs *v, const char *path, unsigned how, struct vfs_at *at)
+names_own_fd(const struct vfs *v, const char *path)
+{
+    static const char dir[] = "/proc/self/fd/";
+    if (strncmp(path, dir, sizeof dir - 1) != 0) {
+        return false;
+    }
+    const char *const digits = path + sizeof dir - 1;
+    const size_t n = strspn(digits, "0123456789");
+    return n > 0 && n <= 6 && digits[n] == '\0' && (digits[0] != '0' || n == 1) && vfs_fd_ok(v, atoi(digits));
+}
+
+/*
+ * The paths of /proc that libc asks for all the time, without a walk: that to the program, at each start of a static one, and that to an
+ * open file, for fchmodat and others. Where the latter leads the host knows.
+ */
+static bool
+is_own_link(const struct vfs *v, const char *path, unsigned how, struct vfs_at *at)
 {
     struct stat st;
-    if (v->view != VIEW_NONE || strcmp(path, "/proc/self/exe") != 0 || (how & ~(RESOLVE_FOLLOW | RESOLVE_READ)) != 0 ||
+    const bool follow = how & RESOLVE_FOLLOW, fd = follow && !v->fake && names_own_fd(v, path);
+    if (fd ? v->view == VIEW_USER : v->view != VIEW_NONE || strcmp(path, "/proc/self/exe") != 0) {
+        return false;
+    }
+    const unsigned known = RESOLVE_FOLLOW | RESOLVE_READ | (fd ? RESOLVE_UNCHECKED : 0);
+    if ((how & ~known) != 0 ||
         host_syscall(SYS_newfstatat, AT_FDCWD, "/proc", &st, 0) < 0 || st.st_dev != v->proc_dev || st.st_ino != PROC_ROOT_INO) {
         return false;
     }
-    const bool follow = how & RESOLVE_FOLLOW;
+    if (fd) {
+        at->dir = AT_FDCWD;
+        at->name = path;
+        at->flags = 0;
+        at->direct = true;
+        return true;
+    }
     at->dir = follow ? v->edge + OWN_FD_EXE : AT_FDCWD;
     at->name = follow ? "" : path;
     at->flags = follow ? AT_EMPTY_PATH : AT_SYMLINK_NOFOLLOW;
@@ -264,7 +291,7 @@ vfs_resolve(struct task *t, int dirfd, const char *path, unsigned how, struct vf
     at->read_only = false;
     at->busy = false;
     at->node = PROC_PLAIN;
-    if (is_own_exe(v, path, how, at)) {
+    if (is_own_link(v, path, how, at)) {
         return 0;
     }
     if (v->view == VIEW_USER || suspect(path)) {

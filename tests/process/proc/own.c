@@ -1,7 +1,9 @@
 /* own.c - /proc says of this process what its system calls say */
 #include "../abi.h"
 #include <dirent.h>
+#include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 
 /* The line of `file` that begins with `name`, without that. */
@@ -28,6 +30,38 @@ ignore(int sig, siginfo_t *si, void *context)
     (void)sig, (void)si, (void)context;
 }
 
+/* /proc/self/fd/N is what N is open for, and nothing is there that this process does not have open. */
+static void
+descriptors(void)
+{
+    char name[32];
+    struct stat st, same;
+    FILE *f = tmpfile();
+    CHECK(f != NULL);
+    const int fd = fileno(f), path_only = open("/proc/self/fd", O_PATH);
+    snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+    CHECK(chmod(name, 0640) == 0 && fstat(fd, &st) == 0 && stat(name, &same) == 0);
+    EQUAL(st.st_mode & 07777, 0640);
+    CHECK(st.st_dev == same.st_dev && st.st_ino == same.st_ino);
+    CHECK(lstat(name, &same) == 0 && S_ISLNK(same.st_mode));
+    const int again = open(name, O_RDONLY);
+    CHECK(again >= 0 && fstat(again, &same) == 0 && st.st_ino == same.st_ino);
+    snprintf(name, sizeof name, "/proc/self/fd/%d", path_only);
+    CHECK(stat(name, &same) == 0 && S_ISDIR(same.st_mode));
+    snprintf(name, sizeof name, "/proc/self/fd/0%d", fd);
+    CHECK(stat(name, &same) == -1 && errno == ENOENT);
+    for (int n = 0; n < 2000; n++) {
+        snprintf(name, sizeof name, "/proc/self/fd/%d", n);
+        if (fcntl(n, F_GETFD) == -1) {
+            CHECK(stat(name, &same) == -1 && errno == ENOENT);
+            CHECK(chmod(name, 0600) == -1 && errno == ENOENT);
+        }
+    }
+    close(again);
+    close(path_only);
+    fclose(f);
+}
+
 #define BIT(sig) (1ull << ((sig)-1))
 
 int
@@ -45,6 +79,7 @@ main(void)
     EQUAL(strtoull(line_of("/proc/self/status", "SigIgn:"), NULL, 16), before | BIT(SIGHUP));
     EQUAL(strtoull(line_of("/proc/self/status", "SigBlk:"), NULL, 16), BIT(SIGUSR2) | BIT(SIGSEGV));
 
+    descriptors();
     const struct {
         const char *name;
         int res;
