@@ -124,6 +124,8 @@ try_record(const struct record *given, size_t room)
         jit.n_exits = 2;
         jit.data = jit.data_top = malloc((rec->n_data + 1u) * sizeof *jit.data);
         jit.data_end = jit.data + rec->n_data;
+        uint32_t count;
+        jit.counts = &count;
         if (inside) {
             record_load(&engine, rec, pc, code_epoch(&engine));
             jit.data_end--;

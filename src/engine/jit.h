@@ -103,7 +103,7 @@ struct translation {
     uint32_t n_recipes; /* bytes */
     const struct regmap *map;
     uint32_t *counter;               /* tier 1: counts down */
-    uint64_t *data;                  /* its slots and its counter, side by side: the counter first */
+    uint64_t *data;                  /* its slots, side by side */
     uint32_t first_exit, n_exits, n_data;
     uint32_t incoming;               /* exits chained to here */
     uint64_t lo, hi;                 /* guest bytes that it was made from, as one range */
@@ -166,7 +166,8 @@ struct jit {
     bool has_forked;           /* children may have left wishes */
     bool inherited;            /* by fork: from `top` on the views are the parent's; or the host had no mapping to spare for them */
     uint64_t data_bytes;
-    uint64_t *data, *data_top, *data_end; /* slots and counters, in reach of rip-relative addressing */
+    uint64_t *data, *data_top, *data_end; /* slots, in reach of rip-relative addressing */
+    uint32_t *counts;          /* … and in front of them the counters, by the translation's place in by_addr */
     char *tables;              /* exits, by_addr and the other tables of fixed size */
     struct jexit *exits;
     uint32_t n_exits, max_exits;

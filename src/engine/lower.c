@@ -690,17 +690,14 @@ jit_lower(struct engine *en, struct region *r)
         call_routine(l);
     }
     if (r->tier == 1) {
-        t->counter = (uint32_t *)(void *)jit_data_new(j, j->hot2);
-        if (t->counter == NULL) {
-            j->no_room = true;
-            goto full;
-        }
+        t->counter = &j->counts[j->n_by_addr];
+        *t->counter = j->hot2;
         if (j->profile != NULL) {
-            *t->data = INT32_MAX;
+            *t->counter = INT32_MAX;
             count_one(l, jit_data_new(j, 0));
             x_mi(&l->x, X_I_ADD, true, M(RBP, HART(instret)), (int32_t)r->n_insns);
         } else {
-            x_mi(&l->x, X_I_SUB, false, M_ABS(t->counter), 1);
+            x_mi(&l->x, X_I_SUB, false, M_COUNT(t->counter), 1);
             struct stub *s = stub_new(l, STUB_EXIT, x_jcc(&l->x, CC_S));
             s->exit = JX_HOT;
             s->pc = r->pc;

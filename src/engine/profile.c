@@ -256,7 +256,7 @@ profile_note(struct engine *en, const struct region *r, const struct translation
         return;
     }
     struct unit *const u = &p->units[p->n_units++];
-    *u = (struct unit){.count = t->data + 1, .first_exit = t->first_exit, .n_exits = t->n_exits, .first = p->n_members};
+    *u = (struct unit){.count = t->data, .first_exit = t->first_exit, .n_exits = t->n_exits, .first = p->n_members};
     for (unsigned k = 0; k < r->n_insns; k++) {
         const uint32_t i = insn_note(en, r->pcs[k], &r->insns[k]);
         if (i == UINT32_MAX || !grow(p, &p->members, p->n_members, sizeof *p->members)) {
@@ -431,7 +431,7 @@ profile_faulted(struct engine *en, struct hart *h, const struct translation *t)
     uint32_t lo = 0, hi = p->n_units;
     while (lo < hi) {
         const uint32_t mid = (lo + hi) / 2;
-        if (p->units[mid].count <= t->data + 1) {
+        if (p->units[mid].count <= t->data) {
             lo = mid + 1;
         } else {
             hi = mid;

@@ -55,12 +55,14 @@ bool
 record_reloc_is_sound(const struct record *rec, const uint8_t *code, uint32_t reloc)
 {
     const uint32_t off = reloc >> 3;
-    if ((reloc & 7) > X_GUEST64 || off > rec->code_size || rec->code_size - off < reloc_width(reloc)) {
+    if ((reloc & 7) > X_TO_COUNT || off > rec->code_size || rec->code_size - off < reloc_width(reloc)) {
         return false;
     }
     switch ((enum x_reloc)(reloc & 7)) {
     case X_TO_DATA:
         return leads_to(reloc, code) >= -4 && leads_to(reloc, code) < 8 * (int64_t)rec->n_data;
+    case X_TO_COUNT:
+        return rec->tier == 1 && leads_to(reloc, code) >= -4 && leads_to(reloc, code) <= 0;
     case X_TO_FIXED:
         return leads_to(reloc, code) >= 0 && leads_to(reloc, code) < JIT_FIXED_BYTES;
     case X_EXIT: {
@@ -91,7 +93,7 @@ record_is_sound(const struct record *rec, size_t bytes)
         return false;
     }
     const struct record_parts p = record_parts(rec);
-    if (p.size != rec->size || record_check(rec) != rec->check || (rec->tier == 1 && rec->n_data == 0)) {
+    if (p.size != rec->size || record_check(rec) != rec->check) {
         return false;
     }
     uint64_t guest = 0;
@@ -163,6 +165,9 @@ place(const struct jit *j, const struct translation *made, uint32_t reloc, uint8
     case X_TO_DATA:
         d += (uint32_t)((const uint8_t *)made->data - made->code);
         break;
+    case X_TO_COUNT:
+        d += (uint32_t)((const uint8_t *)made->counter - made->code);
+        break;
     case X_TO_FIXED:
         d -= (uint32_t)(made->code - j->code);
         break;
@@ -226,6 +231,10 @@ record_load(struct engine *en, const struct record *rec, uint64_t pc, uint64_t e
         spans[s].start = pc + (uint64_t)(int64_t)p.spans[s].delta;
         spans[s].end = spans[s].start + p.spans[s].len;
     }
+    if (rec->tier == 1) {
+        t->counter = &j->counts[j->n_by_addr];
+        *t->counter = j->hot2 - (rec->used < j->hot2 ? rec->used : j->hot2);
+    }
     memcpy(x.p, p.code, rec->code_size);
     for (unsigned k = 0; k < rec->n_relocs; k++) {
         if (!place(j, t, p.relocs[k], x.p + (p.relocs[k] >> 3))) {
@@ -243,10 +252,6 @@ record_load(struct engine *en, const struct record *rec, uint64_t pc, uint64_t e
             e->unchained = (uint64_t)(uintptr_t)t->code + o->unchained;
             *e->slot = e->unchained;
         }
-    }
-    if (t->tier == 1) {
-        t->counter = (uint32_t *)(void *)t->data;
-        *t->data = j->hot2 - (rec->used < j->hot2 ? rec->used : j->hot2);
     }
     j->n_exits += rec->n_exits;
     j->data_top += rec->n_data;

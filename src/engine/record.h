@@ -7,6 +7,7 @@
  *
  *      X_TO_DATA  which of the translation's words       X_GUEST32, X_GUEST64  distance from the pc
  *      X_TO_FIXED distance from the start of all code     X_EXIT                which of the translation's exits
+ *      X_TO_COUNT distance from the translation's counter: none
  *
  * A record is good for the guest bytes that it holds, wherever in whatever process they are, if the monitor's build, the host's
  * features and the tuning are the same; that is store.c's to see to.

@@ -21,6 +21,9 @@ lift(const struct jit *j, const struct translation *made, uint32_t reloc, uint8_
     case X_TO_DATA:
         d -= (uint32_t)((const uint8_t *)made->data - made->code);
         break;
+    case X_TO_COUNT:
+        d -= (uint32_t)((const uint8_t *)made->counter - made->code);
+        break;
     case X_TO_FIXED:
         d += (uint32_t)(made->code - j->code);
         break;

@@ -3,9 +3,10 @@
  *
  *      code view (r-x)   | trampolines | translation | translation | …            the same memory,
  *      write view (rw-)  |             "             "                            at two places
- *      data (rw-)        | slot | counter | slot | …        in reach of the code, private: a child of fork has its own
+ *      data (rw-)        | counters …    | slot | slot | …  in reach of the code, private: a child of fork has its own
  *
- * Code is written once and never changed. Where it jumps is in slots; which translation a guest address has is in
+ * Code is written once and never changed. Where it jumps is in slots, which seldom change; counters do all the time, and are close
+ * together: parent and child of a fork each copy the pages that they write. Which translation a guest address has is in
  * entries[pc / 2], read by translated code itself. Forgetting a translation empties its entry and the slots that lead to it;
  * its bytes are reclaimed when the whole cache is: once it is full, nobody enters any more, and the last to leave starts it afresh.
  *
@@ -263,8 +264,9 @@ jit_init(struct engine *en, struct err *e)
     const struct engine_tuning *tune = &en->cfg.tuning;
     j->size = tune->code_cache != 0 ? (tune->code_cache + PAGE - 1) & ~(uint64_t)(PAGE - 1) : USUAL_BYTES;
     const uint64_t more = j->size > USUAL_BYTES ? j->size : USUAL_BYTES;
-    j->data_bytes = DATA_BYTES * more / USUAL_BYTES & ~(uint64_t)(PAGE - 1);
     j->max_translations = (uint32_t)(TRANSLATIONS * more / USUAL_BYTES);
+    const uint64_t counts_bytes = (j->max_translations * sizeof *j->counts + PAGE - 1) & ~(uint64_t)(PAGE - 1);
+    j->data_bytes = DATA_BYTES * more / USUAL_BYTES & ~(uint64_t)(PAGE - 1);
     j->max_exits = (uint32_t)(EXITS * more / USUAL_BYTES);
     j->hot1 = tune->hot1 != 0 ? tune->hot1 - 1 : 24;
     j->hot2 = tune->hot2 != 0 ? tune->hot2 - 1 : 1500;
@@ -290,8 +292,9 @@ jit_init(struct engine *en, struct err *e)
         return err_set(e, -ENOMEM, "reserve address space for translations (is ulimit -v or -d set?)");
     }
     lay_out_tables(j, j->tables);
-    j->data = (uint64_t *)(void *)(j->code + j->size);
-    if (mprotect(j->data, j->data_bytes, PROT_READ | PROT_WRITE) != 0) {
+    j->counts = (uint32_t *)(void *)(j->code + j->size);
+    j->data = (uint64_t *)(void *)j->counts + counts_bytes / sizeof *j->data;
+    if (mprotect(j->counts, j->data_bytes, PROT_READ | PROT_WRITE) != 0) {
         return err_set(e, -errno, "reserve memory for translations");
     }
     const int r = views_map(j, j->code);
@@ -302,7 +305,7 @@ jit_init(struct engine *en, struct err *e)
     j->ir->opts = j->opts;
     j->ir->machine = j->machine != NULL;
     j->data_top = j->data;
-    j->data_end = j->data + j->data_bytes / sizeof *j->data;
+    j->data_end = (uint64_t *)(void *)(j->code + j->size + j->data_bytes);
     j->n_exits = FIRST_EXIT;
     j->exits[JX_ECALL] = (struct jexit){.kind = JX_ECALL};
     if (tune->show & ENGINE_PROFILE) {
@@ -416,7 +419,7 @@ jit_flush(struct engine *en)
         j->top = j->floor; /* the trampolines stay: somebody may be on his way back to one */
         own_memory(j);
     }
-    madvise(j->data, j->data_bytes, MADV_DONTNEED);
+    madvise(j->counts, j->data_bytes, MADV_DONTNEED);
     j->data_top = j->data;
     j->n_exits = FIRST_EXIT;
     memset(j->heat, 0, sizeof *j->heat * HEATS);

@@ -49,6 +49,7 @@ enum x_reloc {
     X_EXIT,     /* 32 bits: the number of an exit */
     X_GUEST32,  /* 32 bits: a guest address below 2^31 */
     X_GUEST64,
+    X_TO_COUNT, /* displacement of 32 bits to the translation's counter */
 };
 
 struct x64 {
@@ -60,10 +61,10 @@ struct x64 {
 };
 
 /*
- * A memory operand. index NO_REG: none. base NO_REG: relative to rip, disp is the target in the executable view. base GUEST_ADDRESS or
- * PLAIN_ADDRESS: disp itself, from 0 to 2^31 - 1; of the former a note is made.
+ * A memory operand. index NO_REG: none. base NO_REG, or OWN_COUNT for the translation's counter: relative to rip, disp is the target in
+ * the executable view. base GUEST_ADDRESS or PLAIN_ADDRESS: disp itself, from 0 to 2^31 - 1; of the former a note is made.
  */
-enum { GUEST_ADDRESS = -2, PLAIN_ADDRESS = -3 };
+enum { GUEST_ADDRESS = -2, PLAIN_ADDRESS = -3, OWN_COUNT = -4 };
 struct mem {
     int8_t base, index;
     uint8_t scale; /* log2 */
@@ -71,6 +72,7 @@ struct mem {
 };
 #define M(b, d) ((struct mem){.base = (int8_t)(b), .index = NO_REG, .disp = (d)})
 #define M_ABS(to) ((struct mem){.base = NO_REG, .index = NO_REG, .disp = (int64_t)(intptr_t)(to)})
+#define M_COUNT(to) ((struct mem){.base = OWN_COUNT, .index = NO_REG, .disp = (int64_t)(intptr_t)(to)})
 
 static inline bool
 x_room(const struct x64 *x, size_t bytes)
@@ -145,9 +147,9 @@ static inline void
 x_modrm_mem(struct x64 *x, int r, struct mem m, unsigned tail)
 {
     const unsigned reg = (unsigned)(r & 7) << 3;
-    if (m.base == NO_REG) {
+    if (m.base == NO_REG || m.base == OWN_COUNT) {
         x_b(x, reg | 5);
-        x_note(x, X_TO_DATA);
+        x_note(x, m.base == NO_REG ? X_TO_DATA : X_TO_COUNT);
         x_d(x, (uint32_t)(m.disp - (int64_t)(intptr_t)(x->p + 4 + tail + x->delta)));
         return;
     }
