@@ -598,16 +598,24 @@ jit_fault_point(const struct translation *t, const uint8_t *at)
     return lo == t->n_faults || t->faults[lo].off != off ? NULL : &t->faults[lo];
 }
 
-/* xmm: 16 bytes each */
+/* xmm: 16 bytes each; high: xmm16 and up, 64 bytes each, NULL if all are 0 */
 bool
-jit_recover(struct hart *h, const struct translation *t, uint64_t at_pc, const struct fault_point *f, const uint64_t *regs, const void *xmm)
+jit_recover(struct hart *h, const struct translation *t, uint64_t at_pc, const struct fault_point *f, const uint64_t *regs, const void *xmm,
+            const void *high)
 {
     for (unsigned g = 0; g < 32; g++) {
         if (t->map->x[g] != NO_REG) {
             h->x[g] = regs[t->map->x[g]];
         }
         if (t->map->f[g] != NO_REG && (f->dirty >> g & 1)) {
-            memcpy(&h->f[g], (const char *)xmm + 16 * t->map->f[g], 8);
+            const int home = t->map->f[g];
+            if (home < 16) {
+                memcpy(&h->f[g], (const char *)xmm + 16 * home, 8);
+            } else if (high != NULL) {
+                memcpy(&h->f[g], (const char *)high + 64 * (home - 16), 8);
+            } else {
+                h->f[g] = 0;
+            }
         }
     }
     if (f->recipe != 0 && !late_recover(h, t, at_pc, f->recipe, regs)) {
@@ -616,6 +624,18 @@ jit_recover(struct hart *h, const struct translation *t, uint64_t at_pc, const s
     fstate_settle(h, f->nan, f->single);
     h->pc = at_pc + (uint64_t)(int64_t)f->delta;
     return true;
+}
+
+/* xmm16 to xmm31 in a signal's frame; NULL: they are all 0, and XSAVE did not write them. */
+static const void *
+high_registers(const struct jit *j, const ucontext_t *uc)
+{
+    const char *const area = (const char *)uc->uc_mcontext.fpregs;
+    struct { uint32_t magic, size; uint64_t features; } sw; /* the kernel's words at the end of FXSAVE's area; then XSAVE's header */
+    uint64_t there;
+    memcpy(&sw, area + 464, sizeof sw);
+    memcpy(&there, area + 512, sizeof there);
+    return j->high && sw.magic == 0x46505853 && (there & sw.features) >> 7 & 1 ? area + j->high_at : NULL;
 }
 
 /*
@@ -649,7 +669,7 @@ adaptive_fault(struct hart *h, void *ucontext, uint64_t host_addr, bool *resume)
         return false;
     }
     const struct fault_point *const f = jit_fault_point(t, rip);
-    if (f == NULL || !jit_recover(h, t, t->pc, f, regs, uc->uc_mcontext.fpregs->_xmm)) {
+    if (f == NULL || !jit_recover(h, t, t->pc, f, regs, uc->uc_mcontext.fpregs->_xmm, high_registers(j, uc))) {
         return false;
     }
     h->interpret = f->again;

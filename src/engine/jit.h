@@ -14,7 +14,7 @@
  *      rbp  &hart + HART_BIAS        rsp  the shadow stack of return addresses        rax rcx rdx  scratch
  *      rbx rsi rdi r8-r15  guest registers                 xmm3  all ones         MXCSR  the guest's
  *
- * A region may hold other guest registers in those, and f registers in xmm5-xmm15; it shuffles at its entry, its exits and around
+ * A region may hold other guest registers in those, and f registers in xmm5-xmm31; it shuffles at its entry, its exits and around
  * calls. docs/decisions/0004 says why.
  */
 #ifndef DOPPEL_JIT_H
@@ -43,6 +43,7 @@ extern const struct regmap std_map;
 #define STD_HOSTS (1u << RBX | 1u << RSI | 1u << RDI | 0xff00u)
 #define XMM_ONES 3     /* all ones: the upper half of every single */
 #define FIRST_F_HOME 5 /* a region's f registers: xmm5 and up */
+#define F_REGS 32      /* with AVX-512, and --opt=-high not given */
 
 /* What a translation ends with, seen from the manager. The number of the exit is in eax. */
 enum jexit_kind {
@@ -151,7 +152,7 @@ struct region {
 struct jit_stats {
     unsigned long blocks, regions, bytes, insns, exits[JX_COUNT], chains, flushes, invalidated, hot, interp_runs, faults, hle_faults;
     unsigned hle[HLE_ROUTINES_MAX]; /* translations that begin with it */
-    unsigned long shared, folded, dead, spills, lazy_nans, lazy_boxes, settled, flags_kept, amodes, unstored, halves, pairs, merged, twins, unrolled, checked, checked_insns, unchecked;
+    unsigned long shared, folded, dead, spills, lazy_nans, lazy_boxes, settled, flags_kept, amodes, unstored, halves, pairs, merged, twins, unrolled, high, checked, checked_insns, unchecked;
 };
 
 struct jit {
@@ -200,6 +201,8 @@ struct jit {
     uint64_t perf_index;       /* records in it */
     uint8_t flags_of[64];      /* fflags by the low six bits of MXCSR */
     bool bmi1, bmi2, avx, avx2, avx512, fma, lzcnt, popcnt, sse41;
+    bool high;                 /* regions use xmm16 and up */
+    unsigned high_at;          /* where a signal's frame has them */
     /* trampolines */
     uint32_t (*enter)(struct hart *h, const void *code);
     uint8_t *leave;            /* eax: number of the exit */
@@ -285,7 +288,7 @@ void jit_flush_if_alone(struct engine *en, struct hart *h);
 /* The fault point of the host address `at` in t, as offset; NULL if there is none. And all that it says of registers into the hart. */
 const struct fault_point *jit_fault_point(const struct translation *t, const uint8_t *at);
 bool jit_recover(struct hart *h, const struct translation *t, uint64_t at_pc, const struct fault_point *f, const uint64_t *regs,
-                 const void *xmm);
+                 const void *xmm, const void *high);
 
 /* code.c: page flags alone, for so many bytes */
 int code_flags_init(struct engine *en, uint64_t bytes, struct err *e);

@@ -84,7 +84,7 @@ struct lower {
     const struct regmap *map;
     uint32_t temps, ftemps;    /* host registers that are nobody's home */
     uint32_t lock, flock;      /* not to be taken for this instruction */
-    ref reg[16], freg[16], home[32], fhome[32], spill[SPILLS];
+    ref reg[16], freg[F_REGS], home[32], fhome[32], spill[SPILLS];
     uint16_t order[2 * IR_LIMIT]; /* what is lowered when, from 1 on; a SET is there when the guest writes, and with ORDER_COMMIT when the home gets it */
     unsigned n_given;          /* so much of the IR is in the order of the program */
     bool parts[IR_LIMIT];      /* an access that stands for several of the program's: lower_bytes.c */

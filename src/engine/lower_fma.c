@@ -15,7 +15,7 @@
 static uint32_t
 register_of(const struct lower *l, ref r)
 {
-    for (unsigned k = 0; k < 16; k++) {
+    for (unsigned k = 0; k < F_REGS; k++) {
         if (l->freg[k] == r) {
             return 1u << k;
         }
@@ -109,7 +109,7 @@ raise_invalid(struct lower *l, const struct fma *f)
     const struct mem save = M(RBP, HART(jit_spill) + 8 * SPILLS); /* one more than values are spilled to */
     x_rm(x, X_0F | 0xae, false, 3, before); /* stmxcsr */
     fp_store_reg(l, f->a, save);
-    x_vrr(x, X_P(f->fmt == IRF_S ? 0xf3 : 0xf2) | X_0F | 0x59, false, f->a, f->a, f->b);
+    x_var(x, X_P(f->fmt == IRF_S ? 0xf3 : 0xf2) | X_0F | 0x59, false, f->fmt == IRF_D, f->a, f->a, f->b);
     fp_load_reg(l, f->a, save);
     x_rm(x, X_0F | 0xae, false, 3, now);
     x_mi(x, X_I_AND, false, now, 1); /* invalid is the lowest bit of both */

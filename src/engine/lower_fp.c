@@ -22,7 +22,7 @@ op3(struct lower *l, unsigned prefix, unsigned opcode, int d, int a, int b)
 {
     const unsigned op = X_P(prefix) | X_0F | opcode;
     if (l->j->avx) {
-        x_vrr(&l->x, op, false, d, a, b);
+        x_var(&l->x, op, false, prefix == P_D, d, a, b);
         return;
     }
     if (d == b && d != a) {
@@ -40,7 +40,7 @@ op2(struct lower *l, unsigned prefix, unsigned opcode, bool w, int d, int b)
 {
     const unsigned op = X_P(prefix) | X_0F | opcode;
     if (l->j->avx) {
-        x_vrr(&l->x, op, w, d, 0, b);
+        x_var(&l->x, op, w, w || (prefix == 0x66 && (opcode | 1) == 0x2f), d, 0, b);
         return;
     }
     x_rr(&l->x, op, w, d, b);
@@ -50,7 +50,9 @@ static void
 op2m(struct lower *l, unsigned prefix, unsigned opcode, int d, struct mem m)
 {
     const unsigned op = X_P(prefix) | X_0F | opcode;
-    if (l->j->avx) {
+    if (d > 15) {
+        x_erm(&l->x, op, prefix == P_D, d, m, prefix == P_D ? 3 : 2);
+    } else if (l->j->avx) {
         x_vrm(&l->x, op, false, d, 0, m);
     } else {
         x_rm(&l->x, op, false, d, m);
@@ -178,7 +180,7 @@ struct places
 fp_places(const struct lower *l, ref r)
 {
     struct places p = {0};
-    for (unsigned k = 0; k < 16; k++) {
+    for (unsigned k = 0; k < F_REGS; k++) {
         p.regs |= (uint32_t)(l->freg[k] == r) << k;
     }
     for (unsigned g = 0; g < 32; g++) {
@@ -219,7 +221,7 @@ store_nan(struct lower *l, unsigned fmt, struct mem to)
 void
 fp_put_nan(struct lower *l, unsigned fmt, const struct places *to)
 {
-    for (int k = 0; k < 16; k++) {
+    for (int k = 0; k < F_REGS; k++) {
         if (to->regs >> k & 1) {
             fp_load_reg(l, k, M(RBP, HART(jit_nan) + 8 * (int)fmt));
         }
@@ -350,10 +352,10 @@ fused(struct lower *l, const struct ir_ins *i)
             kept = temp_fp(l);
             fp_move(l, kept, d);
         }
-        x_vrr(x, opcode - 0x10, fmt == IRF_D, d, d == a ? b : a, c);
+        x_var(x, opcode - 0x10, fmt == IRF_D, fmt == IRF_D, d, d == a ? b : a, c);
     } else {
         fp_move(l, d, c);
-        x_vrr(x, opcode, fmt == IRF_D, d, a, b);
+        x_var(x, opcode, fmt == IRF_D, fmt == IRF_D, d, a, b);
     }
     made_fp(l, d);
     if (!tame) {
@@ -400,10 +402,16 @@ relation(struct lower *l, const struct ir_ins *i)
     const bool calm = l->calm[l->i];
     if (i->op == IR_FEQ && !calm) {
         const int t = temp_fp(l), d = def_int(l, 0);
-        op3(l, prefix_of(i), 0xc2, t, a, b); /* cmp: */
-        x_b(x, 0);                           /* equal, quiet */
-        fp_to_int(l, d, t);
-        x_ri(x, X_I_AND, false, d, 1);
+        if ((a | b) > 15) { /* into the mask k1 */
+            x_err(x, X_P(prefix_of(i)) | X_0F | 0xc2, fmt_of(i) == IRF_D, 1, a, b);
+            x_b(x, 0);
+            x_vrr(x, X_0F | 0x93, false, d, 0, 1); /* kmovw */
+        } else {
+            op3(l, prefix_of(i), 0xc2, t, a, b); /* cmp: */
+            x_b(x, 0);                           /* equal, quiet */
+            fp_to_int(l, d, t);
+            x_ri(x, X_I_AND, false, d, 1);
+        }
         made_int(l, d);
         return;
     }
@@ -518,7 +526,7 @@ to_integer(struct lower *l, const struct ir_ins *i)
         const int t = temp_fp(l), scrap = temp_int(l);
         const unsigned op = X_P(0x66) | X_3A | (fmt == IRF_D ? 0x0bu : 0x0au);
         if (l->j->avx) {
-            x_vrr(x, op, false, t, a, a);
+            x_var(x, op, false, fmt == IRF_D, t, a, a);
         } else {
             x_rr(x, op | X_0F, false, t, a);
         }
@@ -611,7 +619,7 @@ from_integer(struct lower *l, const struct ir_ins *i)
     if (is_unsigned) {
         x_err(x, op + 0x51, w, d, XMM_ONES, r);
     } else if (l->j->avx) {
-        x_vrr(x, op, w, d, XMM_ONES, r);
+        x_var(x, op, w, w, d, XMM_ONES, r);
     } else {
         fp_move(l, d, XMM_ONES);
         x_rr(x, op, w, d, r);

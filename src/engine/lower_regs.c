@@ -21,9 +21,10 @@ needed(const struct lower *l, ref r)
 }
 
 static int
-find(const ref *regs, ref r)
+find(const struct lower *l, bool fp, ref r)
 {
-    for (int k = 0; k < 16; k++) {
+    const ref *regs = fp ? l->freg : l->reg;
+    for (int k = 0; k < (fp ? F_REGS : 16); k++) {
         if (regs[k] == r) {
             return k;
         }
@@ -34,7 +35,7 @@ find(const ref *regs, ref r)
 int
 in_register(const struct lower *l, ref r)
 {
-    return find(l->reg, r);
+    return find(l, false, r);
 }
 
 int
@@ -91,7 +92,7 @@ save(struct lower *l, bool fp, int reg)
     if (!needed(l, r) || ir_is_known(l->ir, r) || find_mem(l, r, &m)) {
         return;
     }
-    for (int k = 0; k < 16; k++) {
+    for (int k = 0; k < (fp ? F_REGS : 16); k++) {
         if (k != reg && regs[k] == r) {
             return;
         }
@@ -219,7 +220,7 @@ make_known(struct lower *l, int reg, ref r)
 int
 use_int(struct lower *l, ref r)
 {
-    int k = find(l->reg, r);
+    int k = find(l, false, r);
     if (k == NO_REG) {
         struct mem m;
         const struct ir_ins *i = &l->ir->ins[r];
@@ -246,7 +247,7 @@ use_int(struct lower *l, ref r)
 void
 put_int(struct lower *l, int reg, ref r)
 {
-    const int k = find(l->reg, r);
+    const int k = find(l, false, r);
     struct mem m;
     if (k != NO_REG) {
         x_mov(&l->x, reg, k);
@@ -264,7 +265,7 @@ put_int(struct lower *l, int reg, ref r)
 int
 use_fp(struct lower *l, ref r)
 {
-    int k = find(l->freg, r);
+    int k = find(l, true, r);
     if (k == NO_REG) {
         struct mem m;
         k = take(l, true);
@@ -313,7 +314,7 @@ def_int(struct lower *l, ref may_reuse)
         return h;
     }
     if (may_reuse != 0) {
-        const int k = find(l->reg, may_reuse);
+        const int k = find(l, false, may_reuse);
         if (k != NO_REG && (l->temps >> k & 1) && !live_after(l, may_reuse)) {
             return k;
         }
@@ -329,7 +330,7 @@ def_fp(struct lower *l, ref may_reuse)
         return h;
     }
     if (may_reuse != 0) {
-        const int k = find(l->freg, may_reuse);
+        const int k = find(l, true, may_reuse);
         if (k != NO_REG && (l->ftemps & ~l->kept) >> k & 1 && !live_after(l, may_reuse)) {
             return k;
         }
@@ -366,7 +367,7 @@ made_fp(struct lower *l, int reg)
 bool
 memory_operand(struct lower *l, ref r, struct mem *m)
 {
-    return find(l->reg, r) == NO_REG && !live_after(l, r) && ir_class[l->ir->ins[r].op] == IRC_INT && !ir_is_known(l->ir, r) &&
+    return find(l, false, r) == NO_REG && !live_after(l, r) && ir_class[l->ir->ins[r].op] == IRC_INT && !ir_is_known(l->ir, r) &&
            find_mem(l, r, m);
 }
 
@@ -406,7 +407,7 @@ lower_set(struct lower *l, const struct ir_ins *i, bool fp)
             save(l, fp, h);
         }
         regs[h] = 0;
-        const int k = find(regs, v);
+        const int k = find(l, fp, v);
         struct mem m;
         if (fp) {
             if (k != NO_REG) {
@@ -431,7 +432,7 @@ lower_set(struct lower *l, const struct ir_ins *i, bool fp)
     const int r = imm ? NO_REG : fp ? use_fp(l, v) : use_int(l, v);
     /* What the memory held and somebody still wants goes into a register; not before, for it might be given up again. */
     const ref old = homes[g];
-    if (old != v && old != 0 && live_after(l, old) && find(regs, old) == NO_REG) {
+    if (old != v && old != 0 && live_after(l, old) && find(l, fp, old) == NO_REG) {
         if (fp) {
             use_fp(l, old);
         } else {

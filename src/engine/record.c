@@ -119,7 +119,7 @@ record_is_sound(const struct record *rec, size_t bytes)
         }
     }
     for (unsigned g = 0; p.map != NULL && g < 32; g++) {
-        if (p.map->x[g] < NO_REG || p.map->x[g] > 15 || p.map->f[g] < NO_REG || p.map->f[g] > 15) {
+        if (p.map->x[g] < NO_REG || p.map->x[g] > 15 || p.map->f[g] < NO_REG || p.map->f[g] >= F_REGS) {
             return false;
         }
     }

@@ -402,7 +402,7 @@ assign(struct engine *en, struct region *r, const uint64_t *pcs, const uint32_t 
         r->map.x[in] = r->map.x[out];
         r->map.x[out] = NO_REG;
     }
-    for (int home = FIRST_F_HOME; home < 16; home++) {
+    for (int home = FIRST_F_HOME; home < (en->jit->high ? F_REGS : 16); home++) {
         unsigned in = 32;
         for (unsigned g = 0; g < 32; g++) {
             if (r->map.f[g] == NO_REG && (in == 32 || f[g] > f[in])) {
@@ -413,6 +413,7 @@ assign(struct engine *en, struct region *r, const uint64_t *pcs, const uint32_t 
             break;
         }
         r->map.f[in] = (int8_t)home;
+        en->jit->stats.high += home > 15;
     }
 }
 

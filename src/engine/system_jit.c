@@ -202,7 +202,7 @@ machine_missed(struct hart *h)
     const uint8_t *const back = *(const uint8_t *const *)(const void *)h->jit_sp;
     const struct translation *const t = jit_translation_at(j, back);
     const struct fault_point *const f = t != NULL ? jit_fault_point(t, back) : NULL;
-    CHECK(f != NULL && jit_recover(h, t, m->jit.page + (t->pc & 4095), f, m->jit.regs, m->jit.xmm));
+    CHECK(f != NULL && jit_recover(h, t, m->jit.page + (t->pc & 4095), f, m->jit.regs, m->jit.xmm, NULL));
     h->jit_sp += 8;
     m->jit.left -= m->jit.rest;
     return JX_ECALL; /* the exit of that number: nothing is left to be done but to interpret */

@@ -24,6 +24,7 @@
 #include "base/nondet.h"
 #include "engine/fp_ops.h"
 
+#include <cpuid.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -177,12 +178,22 @@ host_features(struct jit *j, unsigned level)
     j->avx512 = level >= 4 && CPU_FEATURE_ACTIVE(AVX512F) && CPU_FEATURE_ACTIVE(AVX512DQ) && active_at_31(x86_cpu_AVX512VL);
 }
 
+/* xmm16 and up, if a fault can tell what they held: component 7 of the state that XSAVE writes. (A machine's misses do not save them.) */
+static void
+high_registers(struct jit *j)
+{
+    unsigned size = 0, at = 0, c, d;
+    j->high = j->avx512 && j->machine == NULL && (j->opts & IROPT_HIGH) != 0 && __get_cpuid_count(13, 7, &size, &at, &c, &d) &&
+              size == 16 * 64 && at >= 576;
+    j->high_at = at;
+}
+
 static const struct {
     const char *name;
     uint32_t bit;
 } opt_names[] = {{"fold", IROPT_FOLD}, {"cse", IROPT_CSE}, {"fuse", IROPT_FUSE}, {"dse", IROPT_DSE}, {"regions", IROPT_REGIONS},
               {"place", IROPT_PLACE}, {"nan", IROPT_NAN},   {"box", IROPT_BOX},   {"flags", IROPT_FLAGS}, {"twice", IROPT_TWICE}, {"fma", IROPT_FMA},
-              {"trust", IROPT_TRUST}, {"late", IROPT_LATE}, {"lrsc", IROPT_LRSC}, {"bytes", IROPT_BYTES}, {"twins", IROPT_TWINS}, {"hle", IROPT_HLE}, {"unroll", IROPT_UNROLL}};
+              {"trust", IROPT_TRUST}, {"late", IROPT_LATE}, {"lrsc", IROPT_LRSC}, {"bytes", IROPT_BYTES}, {"twins", IROPT_TWINS}, {"hle", IROPT_HLE}, {"unroll", IROPT_UNROLL}, {"high", IROPT_HIGH}};
 
 uint32_t
 engine_opt_by_name(const char *name, size_t len)
@@ -208,11 +219,11 @@ engine_stats(const struct engine *en, char *text, size_t size)
     int n = snprintf(
         text, size,
         "blocks %lu, regions %lu, guest instructions %lu, bytes %lu\n"
-        "folded %lu, shared %lu, dead %lu, spilled %lu, late NaNs %lu, late boxes %lu, settled %lu, flags kept %lu, addresses %lu, not stored %lu, halves %lu, pairs %lu, merged %lu, twins %lu, unrolled %lu\n"
+        "folded %lu, shared %lu, dead %lu, spilled %lu, late NaNs %lu, late boxes %lu, settled %lu, flags kept %lu, addresses %lu, not stored %lu, halves %lu, pairs %lu, merged %lu, twins %lu, unrolled %lu, high %lu\n"
         "chains %lu, forgotten %lu, flushes %lu, faults %lu, hot %lu, interpreted runs %lu\n"
         "exits: indirect %lu, chain %lu, hot %lu, poll %lu, interpreter %lu, system call %lu, other %lu\n",
         s->blocks, s->regions, s->insns, s->bytes, j->ir->folded, j->ir->shared, s->dead, s->spills, s->lazy_nans,
-        s->lazy_boxes, s->settled, s->flags_kept, s->amodes, s->unstored, s->halves, s->pairs, s->merged, s->twins, s->unrolled, s->chains, s->invalidated,
+        s->lazy_boxes, s->settled, s->flags_kept, s->amodes, s->unstored, s->halves, s->pairs, s->merged, s->twins, s->unrolled, s->high, s->chains, s->invalidated,
         s->flushes, s->faults, s->hot, s->interp_runs, x[JX_INDIRECT], x[JX_CHAIN], x[JX_HOT], x[JX_POLL], x[JX_INTERP],
         x[JX_ECALL], x[JX_EBREAK] + x[JX_ILLEGAL] + x[JX_FENCE_I]);
     if (kept != NULL && n >= 0 && (size_t)n < size) {
@@ -283,6 +294,7 @@ jit_init(struct engine *en, struct err *e)
         j->flags_of[m] = fp_flags_of_mxcsr(m);
     }
     host_features(j, tune->host_cpu != 0 ? tune->host_cpu : 4);
+    high_registers(j);
     /* Code and data side by side: rip-relative displacements reach from one to the other. */
     j->code = reserve(j->size + j->data_bytes, PROT_NONE);
     j->write = reserve(j->size, PROT_NONE);

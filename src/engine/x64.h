@@ -142,9 +142,12 @@ x_head(struct x64 *x, unsigned op, bool w, int r, int index, int b, bool byte_re
     x_b(x, op & 0xff);
 }
 
-/* ModRM, SIB and displacement; tail: bytes of immediate that follow, which rip-relative addressing counts. */
+/*
+ * ModRM, SIB and displacement; tail: bytes of immediate that follow, which rip-relative addressing counts. A displacement of one byte
+ * counts units of 2^unit bytes.
+ */
 static inline void
-x_modrm_mem(struct x64 *x, int r, struct mem m, unsigned tail)
+x_modrm_mem_in(struct x64 *x, int r, struct mem m, unsigned tail, unsigned unit)
 {
     const unsigned reg = (unsigned)(r & 7) << 3;
     if (m.base == NO_REG || m.base == OWN_COUNT) {
@@ -163,7 +166,8 @@ x_modrm_mem(struct x64 *x, int r, struct mem m, unsigned tail)
         return;
     }
     const unsigned b = (unsigned)m.base & 7;
-    const bool none = m.disp == 0 && b != 5, small = m.disp >= -128 && m.disp <= 127;
+    const int64_t units = m.disp >> unit;
+    const bool none = m.disp == 0 && b != 5, small = units << unit == m.disp && units >= -128 && units <= 127;
     const unsigned mod = none ? 0 : small ? 0x40 : 0x80;
     if (m.index != NO_REG || b == 4) {
         x_b(x, mod | reg | 4);
@@ -173,11 +177,17 @@ x_modrm_mem(struct x64 *x, int r, struct mem m, unsigned tail)
     }
     if (!none) {
         if (small) {
-            x_b(x, (unsigned)m.disp);
+            x_b(x, (unsigned)units);
         } else {
             x_d(x, (uint32_t)m.disp);
         }
     }
+}
+
+static inline void
+x_modrm_mem(struct x64 *x, int r, struct mem m, unsigned tail)
+{
+    x_modrm_mem_in(x, r, m, tail, 0);
 }
 
 static inline void
@@ -479,18 +489,44 @@ x_vrm(struct x64 *x, unsigned op, bool w, int r, int v, struct mem m)
     x_modrm_mem(x, r, m, 0);
 }
 
-/* EVEX: the same for AVX-512, of registers below 16, scalar or 128 bits, without a mask. Never with its rounding: that sets no flags. */
+/* EVEX: the same for AVX-512, of 32 registers, scalar or 128 bits, without a mask. Never with its rounding: that sets no flags. */
 static inline void
-x_err(struct x64 *x, unsigned op, bool w, int r, int v, int rm)
+x_evex_head(struct x64 *x, unsigned op, bool w, int r, int v, bool high, int index, int b)
 {
     const unsigned pp = op >> 16 == 0x66 ? 1 : op >> 16 == 0xf3 ? 2 : op >> 16 == 0xf2 ? 3 : 0;
     const unsigned map = op & X_38 ? 2 : op & X_3A ? 3 : 1;
+    const bool x3 = high || (index > 0 && (index >> 3 & 1)), b3 = b > 0 && (b >> 3 & 1);
     x_b(x, 0x62);
-    x_b(x, (r >> 3 & 1 ? 0x10u : 0x90u) | (rm >> 3 & 1 ? 0x40u : 0x60u) | map);
+    x_b(x, (r >> 3 & 1 ? 0 : 0x80u) | (x3 ? 0 : 0x40u) | (b3 ? 0 : 0x20u) | (r >> 4 & 1 ? 0 : 0x10u) | map);
     x_b(x, (unsigned)w << 7 | (~(unsigned)v & 15) << 3 | 4 | pp);
-    x_b(x, 8);
+    x_b(x, v >> 4 & 1 ? 0 : 8);
     x_b(x, op & 0xff);
+}
+
+static inline void
+x_err(struct x64 *x, unsigned op, bool w, int r, int v, int rm)
+{
+    x_evex_head(x, op, w, r, v, rm >> 4 & 1, 0, rm);
     x_b(x, 0xc0 | (unsigned)(r & 7) << 3 | (unsigned)(rm & 7));
+}
+
+/* unit: log2 of the bytes that are accessed, which displacements count in. */
+static inline void
+x_erm(struct x64 *x, unsigned op, bool w, int r, struct mem m, unsigned unit)
+{
+    x_evex_head(x, op, w, r, 0, false, m.index, m.base);
+    x_modrm_mem_in(x, r, m, 0, unit);
+}
+
+/* VEX, or EVEX where a register asks for it; the latter's W is ew. */
+static inline void
+x_var(struct x64 *x, unsigned op, bool w, bool ew, int r, int v, int rm)
+{
+    if ((r | v | rm) > 15) {
+        x_err(x, op, ew, r, v, rm);
+    } else {
+        x_vrr(x, op, w, r, v, rm);
+    }
 }
 
 #endif

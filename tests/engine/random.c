@@ -79,6 +79,7 @@ static struct machine machines[] = {
     {"-bytes", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5}},
     {"-twins", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5}},
     {"-unroll", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5}},
+    {"-high", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5}},
     {"lockstep", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5, .show = ENGINE_LOCKSTEP}},
     {"border", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5, .show = ENGINE_BORDER}},
     {"none", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5, .opts_off = ~0u}},
