@@ -227,6 +227,7 @@ void fma_new(struct lower *l, unsigned fmt, int a, int b); /* l->i is one; its f
 void fma_before(struct lower *l, const struct ir_ins *i);
 void fma_after(struct lower *l, const struct ir_ins *i);
 void fma_flush(struct lower *l); /* test now */
+void fma_settle(struct lower *l, unsigned fmt, int a, int b); /* what is a NaN in these two registers becomes the canonical one */
 void fma_stub(struct lower *l, const struct stub *s);
 void fp_canonical_stores(struct lower *l, ref r);
 

@@ -41,6 +41,19 @@ test_new(struct lower *l, unsigned fmt, ref a, ref b)
 }
 
 void
+fma_settle(struct lower *l, unsigned fmt, int a, int b)
+{
+    if (l->n_tests == FMA_TESTS) {
+        l->full = true;
+        l->n_tests = 0;
+    }
+    l->tests[l->n_tests++] = (struct fma_test){.fmt = (uint8_t)fmt, .places = {{.regs = 1u << a}, {.regs = 1u << b}}};
+    struct stub *s = fp_nan_test(l, fmt, a, b);
+    s->kind = STUB_FMA;
+    s->pc = l->n_tests - 1;
+}
+
+void
 fma_flush(struct lower *l)
 {
     l->flock |= l->kept & l->ftemps;

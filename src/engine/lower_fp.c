@@ -242,18 +242,30 @@ void
 fp_settle(struct lower *l, struct fstate from, struct fstate to)
 {
     const uint32_t nan = from.nan & ~to.nan & from.dirty, boxes = from.single & ~to.single & from.dirty;
+    int alone[2] = {NO_REG, NO_REG}; /* by format: a home that waits for another to be tested with */
+    for (uint32_t left = nan; left != 0; left &= left - 1) {
+        const int g = __builtin_ctz(left), home = l->map->f[g];
+        int *const with = &alone[from.single >> g & 1 ? IRF_S : IRF_D];
+        if (home != NO_REG && *with != NO_REG) {
+            fma_settle(l, from.single >> g & 1 ? IRF_S : IRF_D, *with, home);
+            *with = NO_REG;
+        } else if (home != NO_REG) {
+            *with = home;
+        }
+    }
+    for (unsigned fmt = 0; fmt < 2; fmt++) {
+        if (alone[fmt] != NO_REG) {
+            fp_nan_test(l, fmt, alone[fmt], alone[fmt])->places.regs = 1u << alone[fmt];
+        }
+    }
     for (uint32_t left = nan | boxes; left != 0; left &= left - 1) {
         const int g = __builtin_ctz(left), home = l->map->f[g];
         const struct mem m = M(RBP, HART_F(g));
         const unsigned fmt = from.single >> g & 1 ? IRF_S : IRF_D;
         l->j->stats.settled++;
-        if (nan >> g & 1) {
-            if (home == NO_REG) {
-                fp_load_reg(l, 0, m); /* xmm0 is nobody's home, and control leaves the values in scratch registers */
-                fp_nan_test(l, fmt, 0, 0)->places.homes = 1u << g;
-            } else {
-                fp_nan_test(l, fmt, home, home)->places.regs = 1u << home;
-            }
+        if ((nan >> g & 1) && home == NO_REG) {
+            fp_load_reg(l, 0, m); /* xmm0 is nobody's home, and control leaves the values in scratch registers */
+            fp_nan_test(l, fmt, 0, 0)->places.homes = 1u << g;
         }
         if (boxes >> g & 1) {
             if (home == NO_REG) {
