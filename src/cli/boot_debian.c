@@ -44,7 +44,7 @@ static const char *const packages_[] = {
 struct debian {
     const char *suite, *mirror, *size, *append;
     char packages[1024]; /* as given, by commas; "" none */
-    bool fresh, net, host_share;
+    bool fresh, net, host_share, help;
     char **vm;           /* own: arguments that are doppel-vm's */
     int n_vm;
     char dir[PATH_MAX - 64];
@@ -170,6 +170,7 @@ parse(struct debian *d, int argc, char **argv)
             d->append = o.value;
         }
         d->fresh |= id == OPT_boot_fresh;
+        d->help |= id == OPT_boot_help;
         d->net &= id != OPT_boot_net;
         d->host_share &= !(id == OPT_boot_share && strstr(o.value, ":host") != NULL);
         for (int i = from; i < o.next && !is_own(id) && id != OPT_boot_append; i++) {
@@ -449,8 +450,8 @@ boot_debian(int argc, char **argv, int (*exec_vm)(char **argv))
     struct err e = {""};
     CHECK(d.vm != NULL);
     int r = parse(&d, argc, argv);
-    if (r != 0) {
-        return r;
+    if (r != 0 || d.help) { /* before anything is made */
+        return r != 0 ? r : exec_vm((char *[]){(char[]){"boot"}, (char[]){"--help"}, NULL});
     }
     const int lock = open_folder(&d, &e);
     if (lock < 0) {
