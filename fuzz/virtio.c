@@ -142,7 +142,7 @@ message(unsigned kind, uint8_t *to)
         word[0] = next() % 5;
         word[1] = next() % 9u | (uint32_t)(next() % 3) << 16;
         memcpy(to, word, 8);
-        return 8 + next() % 8;
+        return next() & 1 ? 8 + next() % 8u : 0x400; /* so that what the console shows waits for somebody to look */
     case BALLOON:
         for (unsigned i = 0; i < 8; i++) {
             word[i] = (uint32_t)(number() & 1 ? number() : (RAM >> 12) + 0x40 + next() % 64);
