@@ -83,6 +83,7 @@ fill(struct mhart *m, uint64_t va, const struct walk_to *to, bool store)
     if (host == NULL || may < 0 || (m->sys->debug != NULL && machine_watches_page(m, va, to->gpa))) {
         return false;
     }
+    physmap_warm(m->sys->pm, to->gpa);
     const struct tlb_entry e = {page | m->t.data_key, (uint64_t)(uintptr_t)host - page};
     if (to->load && (may & PMP_R) != 0) {
         m->t.load[tlb_index(va)] = e;

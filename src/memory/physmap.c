@@ -5,10 +5,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 /* Linux 6.1; libc's headers may be older */
+#endif
 #define GUARD_BYTES (UINT64_C(2) << 20) /* beside RAM; also what RAM is aligned to, for huge pages */
 
 void
@@ -59,11 +63,16 @@ physmap_add_ram(struct physmap *pm, gpa_t base, uint64_t bytes, struct err *e)
         return r;
     }
     int r;
+    uint16_t *heat = calloc((bytes >> 21) + 1, sizeof *heat);
+    if (heat == NULL) {
+        r = err_set(e, -ENOMEM, "guest memory");
+        goto close_fd;
+    }
     const size_t reserved = bytes + 3 * GUARD_BYTES;
     uint8_t *p = mmap(NULL, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED) {
         r = err_set(e, -errno, "address space for guest memory");
-        goto close_fd;
+        goto free_heat;
     }
     uint8_t *ram = (uint8_t *)(((uintptr_t)p + 2 * GUARD_BYTES - 1) & -(uintptr_t)GUARD_BYTES);
     if (mmap(ram, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, fd, 0) == MAP_FAILED) {
@@ -80,10 +89,13 @@ physmap_add_ram(struct physmap *pm, gpa_t base, uint64_t bytes, struct err *e)
     pm->ram_base = base;
     pm->ram_bytes = bytes;
     pm->ram_fd = fd;
+    pm->heat = heat;
     return 0;
 
 unmap:
     munmap(p, reserved);
+free_heat:
+    free(heat);
 close_fd:
     close(fd);
     return r;
@@ -95,8 +107,17 @@ physmap_fini(struct physmap *pm)
     if (pm->ram_bytes != 0) {
         munmap(pm->ram - GUARD_BYTES, pm->ram_bytes + 2 * GUARD_BYTES);
         close(pm->ram_fd);
+        free(pm->heat);
     }
     physmap_init(pm);
+}
+
+void
+physmap_collapse(struct physmap *pm, gpa_t gpa)
+{
+    const uint64_t off = (gpa - pm->ram_base) & -(UINT64_C(2) << 20);
+    const bool done = pm->ram_bytes - off >= UINT64_C(2) << 20 && madvise(pm->ram + off, (size_t)2 << 20, MADV_COLLAPSE) == 0;
+    atomic_fetch_add_explicit(done ? &pm->huge : &pm->not_huge, 1, memory_order_relaxed);
 }
 
 int

@@ -62,6 +62,8 @@ struct physmap {
     uint64_t ram_bytes; /* 0: none */
 
     int ram_fd;        /* own: the memfd; or -1 */
+    uint16_t *heat;    /* own: of each 2 MiB of RAM, how often a hart has looked for a page there; by any thread, atomically */
+    atomic_uint_least64_t huge, not_huge; /* of those that were hot: the host has made one page of it; or would not */
     unsigned n_regions;
     struct physmap_region regions[PHYSMAP_REGION_MAX]; /* by base, without overlap */
 };
@@ -109,6 +111,25 @@ bool physmap_io_write(struct physmap *pm, gpa_t gpa, unsigned size, uint64_t v);
  */
 bool physmap_read(struct physmap *pm, gpa_t gpa, void *to, uint64_t bytes);
 bool physmap_write(struct physmap *pm, gpa_t gpa, const void *from, uint64_t bytes);
+
+/*
+ * A hart makes an entry in its TLB for this page of RAM. 2 MiB where that happens often become one page of the host's, if it can: its
+ * TLB reaches farther then. Any thread.
+ */
+#define PHYSMAP_HOT 4096
+void physmap_collapse(struct physmap *pm, gpa_t gpa);
+static inline void
+physmap_warm(struct physmap *pm, gpa_t gpa)
+{
+    uint16_t *const heat = &pm->heat[(gpa - pm->ram_base) >> 21];
+    const uint16_t n = __atomic_load_n(heat, __ATOMIC_RELAXED);
+    if (n < PHYSMAP_HOT) {
+        __atomic_store_n(heat, n + 1, __ATOMIC_RELAXED);
+        if (n + 1 == PHYSMAP_HOT) {
+            physmap_collapse(pm, gpa);
+        }
+    }
+}
 
 /* Pages of RAM that lie wholly in [gpa, gpa + bytes) are zero again, and cost nothing. */
 void physmap_discard(struct physmap *pm, gpa_t gpa, uint64_t bytes);

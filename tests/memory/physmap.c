@@ -169,11 +169,48 @@ memory_costs_what_is_touched(void **state)
     physmap_fini(&big);
 }
 
+/* Once for each 2 MiB, whatever the host says to it; what was written stays, and so does what surrounds it. */
+static void
+hot_memory_becomes_large(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t *const at = physmap_ram(&f->pm, BASE + 4 * MIB, 2 * MIB);
+    at[0] = 1;
+    at[2 * MIB - 1] = 2;
+    for (unsigned i = 0; i < PHYSMAP_HOT - 1; i++) {
+        physmap_warm(&f->pm, BASE + 4 * MIB + i % 512 * 4096);
+    }
+    assert_int_equal(f->pm.huge + f->pm.not_huge, 0);
+    for (unsigned i = 0; i < 3 * PHYSMAP_HOT; i++) {
+        physmap_warm(&f->pm, BASE + 4 * MIB + i % 512 * 4096);
+    }
+    assert_int_equal(f->pm.huge + f->pm.not_huge, 1);
+    assert_true(at[0] == 1 && at[4096] == 0 && at[2 * MIB - 1] == 2 && at[-1] == 0);
+}
+
+/* The last piece may be smaller. */
+static void
+a_rest_stays_small(void **state)
+{
+    struct physmap pm;
+    struct err e;
+    (void)state;
+    physmap_init(&pm);
+    assert_int_equal(physmap_add_ram(&pm, BASE, 3 * MIB, &e), 0);
+    for (unsigned i = 0; i < PHYSMAP_HOT; i++) {
+        physmap_warm(&pm, BASE + 3 * MIB - 1);
+    }
+    assert_true(pm.huge == 0 && pm.not_huge == 1);
+    physmap_fini(&pm);
+}
+
 int
 main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
+        CASE(hot_memory_becomes_large),
+        CASE(a_rest_stays_small),
         CASE(ram_has_edges),         CASE(device_hears_what_it_allows), CASE(rom_is_memory_until_hidden),
         CASE(regions_do_not_overlap), CASE(discarded_pages_are_zero),   CASE(memory_costs_what_is_touched),
     };
