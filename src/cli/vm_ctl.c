@@ -248,6 +248,9 @@ show_stats(const json_t *v)
         show_counts("exception", json_object_get(h, "exceptions"));
         show_counts("interrupt", json_object_get(h, "interrupts"));
     }
+    printf("all harts\n");
+    show_counts("translated", json_object_get(v, "translations"));
+    show_counts("memory", json_object_get(v, "memory"));
     printf("%-24s %-14s %12s %12s\n", "device", "address", "reads", "writes");
     json_array_foreach (json_object_get(v, "devices"), i, d) {
         char name[32], at[16];

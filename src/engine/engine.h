@@ -163,6 +163,13 @@ void engine_free(struct engine *en);
 /* What the translator did, as lines of text: their length, 0 with the interpreters. */
 size_t engine_stats(const struct engine *en, char *text, size_t size);
 
+/* The same, for programs, while it works: false with the interpreters. Any thread. */
+struct engine_translations {
+    uint64_t blocks, regions, instructions, bytes; /* made since the beginning; of tier 1, of tier 2; guest's; of code */
+    uint64_t forgotten, flushes;                   /* because their code changed; how often all were, for want of room */
+};
+bool engine_translations(const struct engine *en, struct engine_translations *t);
+
 /* The engine's name for --engine and back: "switch", …; returns -1 if there is no such engine. */
 int engine_kind_by_name(const char *name);
 const char *engine_kind_name(enum engine_kind k);

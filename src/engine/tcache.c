@@ -239,6 +239,24 @@ engine_stats(const struct engine *en, char *text, size_t size)
     return n < 0 ? 0 : (size_t)n < size ? (size_t)n : size;
 }
 
+static uint64_t
+count(const unsigned long *at)
+{
+    return __atomic_load_n(at, __ATOMIC_RELAXED);
+}
+
+bool
+engine_translations(const struct engine *en, struct engine_translations *t)
+{
+    const struct jit *j = en->jit;
+    if (j == NULL) {
+        return false;
+    }
+    const struct jit_stats *s = &j->stats;
+    *t = (struct engine_translations){count(&s->blocks), count(&s->regions), count(&s->insns), count(&s->bytes), count(&s->invalidated), count(&s->flushes)};
+    return true;
+}
+
 static void *
 reserve(size_t bytes, int prot)
 {

@@ -132,6 +132,18 @@ causes(const uint64_t *counts, const char *const *names)
     return v;
 }
 
+/* What all harts share: translations, if there are any; memory. */
+static json_t *
+translations(const struct machine *m)
+{
+    struct engine_translations t;
+    if (m->sys.en == NULL || !engine_translations(m->sys.en, &t)) {
+        return json_object();
+    }
+    return json_pack("{sI sI sI sI sI sI}", "blocks", (json_int_t)t.blocks, "regions", (json_int_t)t.regions, "instructions",
+                     (json_int_t)t.instructions, "bytes", (json_int_t)t.bytes, "forgotten", (json_int_t)t.forgotten, "flushes", (json_int_t)t.flushes);
+}
+
 json_t *
 qmp_stats(struct qmp *q)
 {
@@ -166,7 +178,8 @@ qmp_stats(struct qmp *q)
             json_array_append_new(devices, json_pack("{ss ss sI sI}", "name", r->name, "address", at, "reads", reads, "writes", writes));
         }
     }
-    return json_pack("{soso}", "harts", harts, "devices", devices);
+    return json_pack("{so so so s{sI sI}}", "harts", harts, "devices", devices, "translations", translations(m), "memory", "huge-pages",
+                     (json_int_t)atomic_load(&m->pm.huge), "not-huge", (json_int_t)atomic_load(&m->pm.not_huge));
 }
 
 static json_t *
