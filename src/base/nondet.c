@@ -4,12 +4,13 @@
 #include "base/nondet.h"
 
 #include "base/check.h"
+#include "base/hot.h"
 
 #include <errno.h>
 #include <sys/random.h>
 #include <time.h>
 
-int
+HOT int
 nondet_clock(int id, struct timespec *ts)
 {
     return clock_gettime((clockid_t)id, ts) == 0 ? 0 : -errno;

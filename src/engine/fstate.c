@@ -290,7 +290,7 @@ fstate_flow(struct region *r, unsigned opts)
     find_live(r);
 }
 
-void
+HOT void
 fstate_settle(struct hart *h, uint32_t nan, uint32_t single)
 {
     for (uint32_t left = nan | single; left != 0; left &= left - 1) {

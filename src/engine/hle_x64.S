@@ -106,7 +106,7 @@
         ret
         .endm
 
-        .text
+        .section .text.hot, "ax", @progbits
         .globl  hle_begin, hle_end
         .hidden hle_begin, hle_end
         .p2align 6

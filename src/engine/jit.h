@@ -182,10 +182,12 @@ struct jit {
     uint64_t epoch;            /* raised when something was forgotten: return addresses then count no more */
     atomic_bool flush_wanted;
     bool no_room;              /* why jit_lower() gave up: the cache is full */
-    struct region *region;     /* scratch of who holds the lock, and so are */
-    uint32_t *relocs;          /* RELOCS_MAX of them, and */
-    void *record;              /* RECORD_MAX bytes */
+    /* Scratch of who holds the lock, which a child of fork finds empty: */
+    struct region *region;
     struct ir *ir;
+    struct lower *lower;
+    uint32_t *relocs;          /* RELOCS_MAX of them */
+    void *record;              /* RECORD_MAX bytes */
     struct profile *profile;   /* own: profile.h; NULL: nothing is counted */
     struct keep *keep;         /* own: keep.c; NULL: nothing is kept */
     struct lockstep *lockstep; /* own: lockstep.h; NULL: nothing is checked */

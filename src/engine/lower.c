@@ -650,13 +650,14 @@ finish(struct lower *l, struct translation *made, uint64_t moved)
 struct translation *
 jit_lower(struct engine *en, struct region *r)
 {
-    static struct lower scratch; /* of who holds the lock */
-    struct lower *l = &scratch;
     struct jit *j = en->jit;
+    struct lower *l = j->lower;
     l->en = en;
     l->j = j;
     l->r = r;
     l->ir = j->ir;
+    l->ir->opts = j->opts; /* each time: a child of fork finds zeros here */
+    l->ir->machine = j->machine != NULL;
     l->full = false;
     l->fs = (struct fstate){0};
     l->counted = 0;

@@ -17,6 +17,7 @@
 #include "engine/hle.h"
 #include "engine/keep.h"
 #include "engine/lockstep.h"
+#include "engine/lower.h"
 #include "engine/profile.h"
 #include "engine/record.h"
 
@@ -264,22 +265,27 @@ reserve(size_t bytes, int prot)
     return p == MAP_FAILED ? NULL : p;
 }
 
-/* What the translator writes as it works, in one reservation: its parts, one behind the other, and their size. */
+/*
+ * What the translator writes as it works, in one reservation: its parts, one behind the other, and their size. First *scratch bytes that
+ * nobody needs once a translation is made: a fork does not copy them, so its maker goes on writing them where they are.
+ */
 static size_t
-lay_out_tables(struct jit *j, char *at)
+lay_out_tables(struct jit *j, char *at, size_t *scratch)
 {
     size_t used = 0;
 #define PART(member, bytes) (j->member = (void *)((uintptr_t)at + used), used += ((bytes) + PAGE - 1) & ~(size_t)(PAGE - 1))
-    /* The large ones last: of what is used the page tables are few. */
-    PART(by_page, PAGE_BUCKETS * sizeof *j->by_page);
-    PART(heat, sizeof *j->heat * HEATS);
     PART(region, sizeof *j->region);
     PART(ir, sizeof *j->ir);
     PART(relocs, RELOCS_MAX * sizeof *j->relocs);
+    PART(lower, sizeof *j->lower);
+    PART(record, RECORD_MAX);
+    *scratch = used;
+    /* The large ones last: of what is used the page tables are few. */
+    PART(by_page, PAGE_BUCKETS * sizeof *j->by_page);
+    PART(heat, sizeof *j->heat * HEATS);
     PART(by_addr, j->max_translations * sizeof *j->by_addr);
     PART(starts, j->size / TRANSLATION_ALIGN * sizeof *j->starts);
     PART(exits, j->max_exits * sizeof *j->exits);
-    PART(record, RECORD_MAX);
 #undef PART
     return used;
 }
@@ -317,11 +323,13 @@ jit_init(struct engine *en, struct err *e)
     j->code = reserve(j->size + j->data_bytes, PROT_NONE);
     j->write = reserve(j->size, PROT_NONE);
     j->entries = reserve(ENTRIES_BYTES, PROT_READ);
-    j->tables = reserve(lay_out_tables(j, NULL), PROT_READ | PROT_WRITE);
+    size_t scratch;
+    j->tables = reserve(lay_out_tables(j, NULL, &scratch), PROT_READ | PROT_WRITE);
     if (j->code == NULL || j->write == NULL || j->entries == NULL || j->tables == NULL) {
         return err_set(e, -ENOMEM, "reserve address space for translations (is ulimit -v or -d set?)");
     }
-    lay_out_tables(j, j->tables);
+    lay_out_tables(j, j->tables, &scratch);
+    madvise(j->tables, scratch, MADV_WIPEONFORK);
     j->counts = (uint32_t *)(void *)(j->code + j->size);
     j->data = (uint64_t *)(void *)j->counts + counts_bytes / sizeof *j->data;
     if (mprotect(j->counts, j->data_bytes, PROT_READ | PROT_WRITE) != 0) {
@@ -332,8 +340,6 @@ jit_init(struct engine *en, struct err *e)
         return err_set(e, r, "make executable memory for translations");
     }
     trampolines(j);
-    j->ir->opts = j->opts;
-    j->ir->machine = j->machine != NULL;
     j->data_top = j->data;
     j->data_end = (uint64_t *)(void *)(j->code + j->size + j->data_bytes);
     j->n_exits = FIRST_EXIT;
@@ -375,7 +381,8 @@ jit_fini(struct engine *en)
         munmap(j->code, j->size + j->data_bytes);
         munmap(j->write, j->size);
         munmap(j->entries, ENTRIES_BYTES);
-        munmap(j->tables, lay_out_tables(j, j->tables));
+        size_t scratch;
+        munmap(j->tables, lay_out_tables(j, j->tables, &scratch));
     }
     machine_code_fini(en);
     en->jit = NULL;

@@ -648,7 +648,7 @@ debug_thread_ends(struct task *t)
     pthread_mutex_unlock(&d->lock);
 }
 
-void
+HOT void
 debug_process_ends(struct task *t, int code, int signal)
 {
     struct debug *const d = t->proc->debug;
@@ -667,7 +667,7 @@ debug_process_ends(struct task *t, int code, int signal)
     pthread_mutex_unlock(&d->lock);
 }
 
-void
+HOT void
 debug_child(struct task *t, bool shares_memory)
 {
     struct process *const p = t->proc;

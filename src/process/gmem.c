@@ -7,6 +7,8 @@
  */
 #include "process/gmem.h"
 
+#include "base/hot.h"
+
 #include <errno.h>
 #include <string.h>
 #include <ucontext.h>
@@ -19,7 +21,7 @@ uint64_t guest_base;
  */
 size_t guest_copy(void *dst, const void *src, size_t n);
 extern const char guest_copy_first[], guest_copy_last[], guest_copy_fault[];
-__asm__(".pushsection .text\n"
+__asm__(".pushsection .text.hot, \"ax\", @progbits\n"
         ".globl guest_copy\n"
         ".hidden guest_copy\n"
         ".type guest_copy, @function\n"
@@ -68,7 +70,7 @@ guest_access_fault(void *ucontext)
     return true;
 }
 
-int
+HOT int
 guest_read(void *dst, gva_t src, size_t len)
 {
     if (!guest_range_ok(src, len)) {
@@ -77,7 +79,7 @@ guest_read(void *dst, gva_t src, size_t len)
     return guest_copy(dst, (const void *)(uintptr_t)(src + guest_base), len) == 0 ? 0 : -EFAULT;
 }
 
-int
+HOT int
 guest_write(gva_t dst, const void *src, size_t len)
 {
     if (!guest_range_ok(dst, len)) {
@@ -86,7 +88,7 @@ guest_write(gva_t dst, const void *src, size_t len)
     return guest_copy((void *)(uintptr_t)(dst + guest_base), src, len) == 0 ? 0 : -EFAULT;
 }
 
-int64_t
+HOT int64_t
 guest_read_str(char *dst, gva_t src, size_t cap)
 {
     /* Pieces end at multiples of their size, so that none reaches into a page that the string does not. */

@@ -9,7 +9,7 @@
  *
  * host_cmpxchg32: touches guest memory; a fault inside moves the thread to `fault`.
  */
-        .text
+        .section .text.hot, "ax", @progbits /* base/hot.h */
 
 /* int64_t host_syscall_asm(const volatile uint32_t *attention, long nr, const uint64_t args[6]) */
         .globl  host_syscall_asm

@@ -54,7 +54,9 @@ report_end(struct task *t)
     if (o->dump_state != 0) {
         report_state(t);
     }
-    prof_report(t);
+    if (o->tuning.show & ENGINE_PROFILE) {
+        prof_report(t);
+    }
     if (o->stats) {
         char text[2048];
         const size_t n = engine_stats(t->proc->engine, text, sizeof text);

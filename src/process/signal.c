@@ -234,7 +234,7 @@ is_reported(const struct task *t, int sig, const struct guest_sigaction *act)
            sig != 32 && sig != 33 /* libc's */ && !ignored_by_default(sig) && !stops_by_default(sig);
 }
 
-void
+HOT void
 signal_install(int sig, const struct guest_sigaction *act)
 {
     bool sync = (SIG_BIT(sig) & SYNC_SIGNALS) != 0;
@@ -256,7 +256,7 @@ signal_install(int sig, const struct guest_sigaction *act)
     CHECK(r == 0);
 }
 
-const struct guest_sigaction *
+HOT const struct guest_sigaction *
 signal_action(struct sighand *sh, int sig)
 {
     struct guest_sigaction *act = &sh->actions[sig];
@@ -347,7 +347,7 @@ signals_thread_init(void *alt_stack, size_t size)
     return (int)host_syscall(SYS_sigaltstack, &ss, NULL);
 }
 
-void
+HOT void
 signal_set_sync_mask(struct task *t, sigset64 mask)
 {
     t->sync_mask = mask & SYNC_SIGNALS;
@@ -356,7 +356,7 @@ signal_set_sync_mask(struct task *t, sigset64 mask)
     }
 }
 
-void
+HOT void
 signal_set_mask(struct task *t, sigset64 mask)
 {
     signal_set_sync_mask(t, mask);

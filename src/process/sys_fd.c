@@ -44,7 +44,7 @@ fds_renumber(struct run_options *o, const struct vfs *v)
     o->prof_json_fd = vfs_fd_number(v, o->prof_json_fd);
 }
 
-void
+HOT void
 fds_moved(struct task *t)
 {
     struct process *p = t->proc;
@@ -72,7 +72,7 @@ fds_far(struct task *t)
     return vfs_fd_go_far(vfs_of(t)) ? fds_apart(t) : 0;
 }
 
-int64_t
+HOT int64_t
 fd_made(struct task *t, int64_t r)
 {
     uint64_t limit = fd_limit(t);
@@ -125,7 +125,7 @@ fd_pair(struct task *t, int64_t r, const int fds[2], gva_t to)
 
 /* ---- the calls ---- */
 
-int64_t
+HOT int64_t
 sys_dup3(struct task *t, const uint64_t a[6])
 {
     const struct vfs *v = vfs_of(t);
@@ -139,7 +139,7 @@ sys_dup3(struct task *t, const uint64_t a[6])
     return fd_made(t, host_syscall_restartable(t, SYS_dup3, a[0], a[1], a[2]));
 }
 
-int64_t
+HOT int64_t
 sys_pipe2(struct task *t, const uint64_t a[6])
 {
     int fds[2] = {-1, -1};

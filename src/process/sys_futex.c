@@ -204,7 +204,7 @@ walk(const struct task *t)
     }
 }
 
-void
+HOT void
 robust_exit(struct task *t)
 {
     if (t->robust_list == 0 || (guest_base == 0 && t->leader)) {
@@ -216,7 +216,7 @@ robust_exit(struct task *t)
     walk(t);
 }
 
-void
+HOT void
 robust_exit_all(struct task *t)
 {
     struct process *p = t->proc;

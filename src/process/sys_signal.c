@@ -25,7 +25,7 @@ attention(const struct task *t)
     return __atomic_load_n(&t->hart.attention, __ATOMIC_RELAXED) != 0;
 }
 
-int64_t
+HOT int64_t
 sys_rt_sigaction(struct task *t, const uint64_t a[6])
 {
     int sig = (int)a[0];
@@ -54,7 +54,7 @@ sys_rt_sigaction(struct task *t, const uint64_t a[6])
     return a[2] != 0 ? guest_write(a[2], &old, sizeof old) : 0;
 }
 
-int64_t
+HOT int64_t
 sys_rt_sigprocmask(struct task *t, const uint64_t a[6])
 {
     sigset64 set, host, old = 0;

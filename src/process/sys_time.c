@@ -11,7 +11,7 @@
 #include <sys/time.h>
 #include <time.h>
 
-int64_t
+HOT int64_t
 sys_clock_gettime(struct task *t, const uint64_t a[6])
 {
     struct timespec ts;

@@ -20,7 +20,7 @@
 #define SYS_cachestat 451
 #endif
 
-static syscall_fn pass, pass_blocking, no_such_call;
+static syscall_fn pass, pass_blocking, pass_vector, no_such_call;
 
 /* ARGS(a, b) is 2, {ARG_a, ARG_b} */
 #define ARGS_1(a)                1, {ARG_##a}
@@ -40,6 +40,7 @@ static syscall_fn pass, pass_blocking, no_such_call;
 #define ROW_PASS(name)  #name, pass, SYS_##name, SYSCALL_PASS, SYSCALL_INSIDE, false
 #define ROW_PASSF(name) #name, pass, SYS_##name, SYSCALL_PASS, SYSCALL_INSIDE, true
 #define ROW_PASSB(name) #name, pass_blocking, SYS_##name, SYSCALL_PASSB, SYSCALL_INSIDE, false
+#define ROW_PASSV(name) #name, pass_vector, SYS_##name, SYSCALL_PASSB, SYSCALL_INSIDE, false
 #define ROW_NOSYS(name) #name, no_such_call, 0, SYSCALL_NOSYS, SYSCALL_INSIDE, false
 
 static const struct syscall_row rows[] = {
@@ -59,13 +60,22 @@ pass(struct task *t, const uint64_t a[6])
 {
     const struct syscall_row *row = &rows[t->syscall_nr];
     uint64_t h[6];
-    struct iovec iov[IOV_MAX];
-    int64_t err = syscall_convert(t, row, a, h, iov);
+    int64_t err = syscall_convert(t, row, a, h, NULL);
     return err != 0 ? err : host_syscall6(row->host_nr, h[0], h[1], h[2], h[3], h[4], h[5]);
 }
 
 HOT static int64_t
 pass_blocking(struct task *t, const uint64_t a[6])
+{
+    const struct syscall_row *row = &rows[t->syscall_nr];
+    uint64_t h[6];
+    int64_t err = syscall_convert(t, row, a, h, NULL);
+    return err != 0 ? err : host_syscall_restartable6(t, row->host_nr, h[0], h[1], h[2], h[3], h[4], h[5]);
+}
+
+/* The same with room for vectors: 16 KiB, which would put the other calls on a page of the stack of their own. */
+static int64_t
+pass_vector(struct task *t, const uint64_t a[6])
 {
     const struct syscall_row *row = &rows[t->syscall_nr];
     uint64_t h[6];

@@ -45,8 +45,8 @@ struct syscall_row {
 };
 
 /*
- * Make the host's arguments of the guest's, for a call that passes to the host. iov[IOV_MAX] is where a vector goes. 0, or
- * the error that the call shall have.
+ * Make the host's arguments of the guest's, for a call that passes to the host. iov[IOV_MAX] is where a vector goes, NULL where there is none. 0,
+ * or the error that the call shall have.
  */
 int64_t syscall_convert(struct task *t, const struct syscall_row *row, const uint64_t a[6], uint64_t out[6],
                         struct iovec *iov);

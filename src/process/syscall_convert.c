@@ -5,6 +5,7 @@
  */
 #include "process/syscall.h"
 
+#include "base/check.h"
 #include "process/vfs.h"
 
 #include <errno.h>
@@ -93,6 +94,7 @@ syscall_convert(struct task *t, const struct syscall_row *row, const uint64_t a[
             break;
         case ARG_iovec_in:
         case ARG_iovec_out: {
+            CHECK(iov != NULL);
             int64_t err = syscall_iovec(iov, a[i], next);
             if (err != 0) {
                 return err;

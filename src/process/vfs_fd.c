@@ -118,7 +118,7 @@ vfs_fd_lowest(const struct vfs *v)
     return (int)fd;
 }
 
-bool
+HOT bool
 vfs_fd_ok(const struct vfs *v, int fd)
 {
     return fd < v->edge;
