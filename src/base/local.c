@@ -12,7 +12,7 @@
 #define BACKLOG 8
 
 static int
-make(struct sockaddr_un *a, const char *path, int flags)
+make(struct sockaddr_un *a, const char *path, int type)
 {
     const size_t n = strlen(path);
     *a = (struct sockaddr_un){.sun_family = AF_UNIX};
@@ -20,7 +20,7 @@ make(struct sockaddr_un *a, const char *path, int flags)
         return n == 0 ? -EINVAL : -ENAMETOOLONG; /* an empty one would be bound to a name of the kernel's choice */
     }
     memcpy(a->sun_path, path, n);
-    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
+    const int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
     return fd >= 0 ? fd : -errno;
 }
 
@@ -28,7 +28,7 @@ int
 local_connect(const char *path, int flags)
 {
     struct sockaddr_un a;
-    const int fd = make(&a, path, flags);
+    const int fd = make(&a, path, SOCK_STREAM | flags);
     if (fd >= 0 && connect(fd, (const struct sockaddr *)&a, sizeof a) != 0) {
         const int err = errno;
         close(fd);
@@ -52,11 +52,12 @@ is_dead(const char *path)
     return fd == -ECONNREFUSED;
 }
 
-int
-local_listen(const char *path, int flags)
+/* A socket with that name. */
+static int
+bind_at(const char *path, int type)
 {
     struct sockaddr_un a;
-    const int fd = make(&a, path, flags);
+    const int fd = make(&a, path, type);
     if (fd < 0) {
         return fd;
     }
@@ -67,12 +68,27 @@ local_listen(const char *path, int flags)
         r = bind(fd, (const struct sockaddr *)&a, sizeof a) == 0 ? 0 : -errno;
     }
     umask(old);
-    if (r == 0 && listen(fd, BACKLOG) != 0) {
-        r = -errno;
-    }
     if (r != 0) {
         close(fd);
         return r;
     }
     return fd;
+}
+
+int
+local_listen(const char *path, int flags)
+{
+    const int fd = bind_at(path, SOCK_STREAM | flags);
+    if (fd >= 0 && listen(fd, BACKLOG) != 0) {
+        const int err = errno;
+        close(fd);
+        return -err;
+    }
+    return fd;
+}
+
+int
+local_bind(const char *path)
+{
+    return bind_at(path, SOCK_DGRAM);
 }

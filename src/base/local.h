@@ -1,5 +1,5 @@
 /*
- * local.h - AF_UNIX stream sockets with a name in the file system (unix(7))
+ * local.h - AF_UNIX sockets with a name in the file system (unix(7))
  *
  * A name has at most LOCAL_PATH_MAX bytes. Descriptors are the caller's, with FD_CLOEXEC; failures are -errno: -ENAMETOOLONG for a name
  * that is longer, -EINVAL for an empty one.
@@ -20,5 +20,8 @@ int local_connect(const char *path, int flags);
  * use, and whatever is not a socket, stays: -EADDRINUSE. Not for many threads at once: it changes the umask meanwhile.
  */
 int local_listen(const char *path, int flags);
+
+/* The same for datagrams. */
+int local_bind(const char *path);
 
 #endif

@@ -9,6 +9,7 @@
 #include "cli/vm_control.h"
 #include "cli/vm_ctl.h"
 #include "cli/vm_drive.h"
+#include "cli/vm_net.h"
 
 #include "base/check.h"
 #include "base/local.h"
@@ -20,7 +21,6 @@
 #include "machine/machine.h"
 #include "memory/physmap.h"
 
-#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -44,6 +44,7 @@ struct boot_options {
     char name[CONTROL_NAME_MAX + 1]; /* "": none was given */
     char *qmp; /* own: a path for one more control socket; or NULL */
     bool qmp_waits;
+    const char *net_path; /* of the network's socket, if we have made one */
     struct keeper keeper;
     bool no_sandbox, dump_map, help, firmware_in_flash;
 };
@@ -265,65 +266,6 @@ parse_vsock(struct boot_options *o, char *text)
     return o->cfg.vsock_listener < 0 ? -o->cfg.vsock_listener : 0;
 }
 
-/* "[ADDR]:PORT" */
-static bool
-parse_end(char *text, uint32_t *addr, uint16_t *port)
-{
-    char *colon = strchr(text, ':'), *end;
-    if (colon == NULL) {
-        return false;
-    }
-    *colon = 0;
-    struct in_addr a = {0};
-    const unsigned long n = strtoul(colon + 1, &end, 10);
-    if ((*text != 0 && inet_pton(AF_INET, text, &a) != 1) || !isdigit((unsigned char)colon[1]) || *end != 0 || n == 0 || n > 65535) {
-        return false;
-    }
-    *addr = a.s_addr;
-    *port = (uint16_t)n;
-    return true;
-}
-
-static int
-parse_forward(struct boot_options *o, const char *word, size_t len)
-{
-    char text[128];
-    struct net_forward f = {0};
-    snprintf(text, sizeof text, "%.*s", (int)len, word);
-    char *minus = strchr(text, '-'), *host = text + strlen("hostfwd=tcp:");
-    const bool tcp = strncmp(text, "hostfwd=tcp:", 12) == 0, udp = strncmp(text, "hostfwd=udp:", 12) == 0;
-    if ((!tcp && !udp) || minus == NULL || minus < host || len >= sizeof text) {
-        return cli_error(CMD_boot, "%s: none, or user and hostfwd=tcp:[ADDR]:PORT-[ADDR]:PORT after it: %s", o->shown, text);
-    }
-    *minus = 0;
-    f.udp = udp;
-    if (!parse_end(host, &f.host_addr, &f.host_port) || !parse_end(minus + 1, &f.guest_addr, &f.guest_port)) {
-        return cli_error(CMD_boot, "%s: an IPv4 address or nothing, a colon, a port, on both sides of the dash: %.*s", o->shown, (int)len, word);
-    }
-    if (o->cfg.n_forwards == MACHINE_FORWARDS_MAX) {
-        return cli_error(CMD_boot, "%s: at most %d forwards", o->shown, MACHINE_FORWARDS_MAX);
-    }
-    o->cfg.forwards[o->cfg.n_forwards++] = f;
-    return 0;
-}
-
-static int
-parse_net(struct boot_options *o, const char *text)
-{
-    o->cfg.net = strcmp(text, "none") != 0;
-    size_t len = strcspn(text, ",");
-    if (o->cfg.net && (len != 4 || memcmp(text, "user", 4) != 0)) {
-        return cli_error(CMD_boot, "%s: none or user: %s", o->shown, text);
-    }
-    for (text += len; *text == ',' && o->cfg.net; text += len) {
-        len = strcspn(++text, ",");
-        if (parse_forward(o, text, len) != 0) {
-            return EXIT_DOPPEL;
-        }
-    }
-    return 0;
-}
-
 /* PATH, or as QEMU has it: unix:PATH,server=on,wait=off */
 static int
 parse_qmp(struct boot_options *o, const char *text)
@@ -435,7 +377,7 @@ take(struct boot_options *o, enum opt_id id, const char *value)
     case OPT_boot_drive:
         return vm_drive_parse(&o->cfg, o->shown, (char *)(uintptr_t)value);
     case OPT_boot_net:
-        return parse_net(o, value);
+        return vm_net_parse(&o->cfg.net, o->shown, (char *)(uintptr_t)value, &o->net_path);
     case OPT_boot_share:
         return parse_share(o, (char *)(uintptr_t)value);
     case OPT_boot_virtfs:
@@ -558,7 +500,7 @@ open_control(struct boot_options *o)
         }
         cfg->control[cfg->n_control++] = at;
     }
-    const char *const paths[] = {o->qmp, cfg->vsock_path};
+    const char *const paths[] = {o->qmp, cfg->vsock_path, o->net_path};
     o->keeper = control_keep(folder, o->name, paths, ARRAY_LEN(paths), isatty(STDIN_FILENO) ? STDIN_FILENO : -1);
     if (folder >= 0) {
         close(folder);
@@ -653,7 +595,7 @@ int
 main(int argc, char **argv)
 {
     struct boot_options o = {
-        .cfg = {.n_harts = 1, .ram_bytes = UINT64_C(1) << 30, .engine = ENGINE_THREADED, .net = true, .console_log = -1},
+        .cfg = {.n_harts = 1, .ram_bytes = UINT64_C(1) << 30, .engine = ENGINE_THREADED, .net = VM_NET_DEFAULT, .console_log = -1},
     };
     struct err e = {""};
     if (argc > 0 && strcmp(argv[0], "ps") == 0) {

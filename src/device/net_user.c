@@ -32,7 +32,7 @@ struct timer {
 };
 
 struct net_user {
-    const struct net_user_ops *ops; /* ref */
+    const struct net_ops *ops; /* ref */
     void *arg;
     Slirp *slirp;         /* own */
     int kick;             /* own: eventfd */
@@ -216,7 +216,7 @@ forward(struct net_user *u, const struct net_forward *f, struct err *e)
 }
 
 struct net_user *
-net_user_new(const struct net_forward *forwards, unsigned n_forwards, const struct net_user_ops *ops, void *arg, struct err *e)
+net_user_new(const struct net_forward *forwards, unsigned n_forwards, const struct net_ops *ops, void *arg, struct err *e)
 {
     SlirpConfig cfg = {
         .version = 4,

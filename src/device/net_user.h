@@ -24,14 +24,14 @@ struct net_forward {
     uint16_t host_port, guest_port;
 };
 
-struct net_user_ops {
+struct net_ops {
     void (*frame)(void *arg, const void *bytes, size_t n); /* from the network */
     void (*kicked)(void *arg);                             /* after net_user_kick() */
 };
 
 struct net_user;
 
-struct net_user *net_user_new(const struct net_forward *forwards, unsigned n_forwards, const struct net_user_ops *ops, void *arg,
+struct net_user *net_user_new(const struct net_forward *forwards, unsigned n_forwards, const struct net_ops *ops, void *arg,
                               struct err *e);
 void net_user_free(struct net_user *u);
 

@@ -10,6 +10,7 @@
 #include "block/block.h"
 #include "device/chardev.h"
 #include "device/net_user.h"
+#include "device/net_wire.h"
 #include "device/virtio.h"
 
 #include <stdbool.h>
@@ -18,8 +19,16 @@
 /* A disk: `block` is its own from then on, also if it fails. Of the serial number 20 bytes count. */
 struct device *virtio_blk_new(const struct virtio_place *at, struct block *block, const char *serial, struct err *e);
 
-/* A network of the guest's own behind the host's address: 10.0.2.0/24, DHCP, DNS. */
-struct device *virtio_net_new(const struct virtio_place *at, const struct net_forward *forwards, unsigned n_forwards, struct err *e);
+/* A network card: NET_USER, a network of its own behind the host's address, 10.0.2.0/24, DHCP, DNS; NET_WIRE, see net_wire.h. */
+#define NET_FORWARDS_MAX 32
+struct net_config {
+    enum { NET_NONE, NET_USER, NET_WIRE } kind;
+    uint8_t mac[6];
+    struct net_forward forwards[NET_FORWARDS_MAX];
+    unsigned n_forwards;
+    struct net_wire_config wire;
+};
+struct device *virtio_net_new(const struct virtio_place *at, const struct net_config *cfg, struct err *e);
 
 /*
  * A folder of this machine, which the guest mounts by its tag (9p, at most VIRTIO_9P_TAG_MAX bytes). `folder`, own from then on (also if

@@ -3,8 +3,8 @@
  *
  * VIRTIO 1.3 §5.1: queue 0 receives, queue 1 transmits; each frame has a header of 12 bytes, which without offloads says nothing.
  *
- *      hart: notify ──► network's thread ──► pop queue 1, net_user_send()
- *                       net_user: frame  ──► queue 0, or, while the guest has no buffer there, the backlog
+ *      hart: notify ──► network's thread ──► pop queue 1, net_user_send(), or net_wire_send()
+ *                       its frame ──► queue 0, or, while the guest has no buffer there, the backlog
  *
  * Threads: queues under the lock, all work on the network's thread.
  * Trust: frames are the guest's, of any content, at most NET_FRAME_MAX bytes; libslirp judges them.
@@ -33,7 +33,8 @@ struct config {
 
 struct net {
     struct virtio v;
-    struct net_user *user; /* own */
+    struct net_user *user; /* own; one of these */
+    struct net_wire *wire; /* own */
 
     /* the network's thread's */
     struct vq_chain chain;
@@ -45,8 +46,13 @@ struct net {
 static void
 notify(struct virtio *v, unsigned queue)
 {
+    struct net *n = (struct net *)v;
     vq_hush(v, queue);
-    net_user_kick(((struct net *)v)->user);
+    if (n->user != NULL) {
+        net_user_kick(n->user);
+    } else if (n->wire != NULL) {
+        net_wire_kick(n->wire);
+    }
 }
 
 /* A frame goes into a buffer of the guest's. False: it has given none. A buffer that is too small loses the frame, not the guest. */
@@ -125,8 +131,10 @@ kicked(void *arg)
     struct net *n = arg;
     drain_backlog(n);
     for (long len; (len = take_frame(n)) >= 0;) {
-        if (len > 0) {
+        if (len > 0 && n->user != NULL) {
             net_user_send(n->user, n->frame, (size_t)len);
+        } else if (len > 0) {
+            net_wire_send(n->wire, n->frame, (size_t)len);
         }
     }
 }
@@ -135,7 +143,11 @@ static void
 net_free(struct virtio *v)
 {
     struct net *n = (struct net *)v;
-    net_user_free(n->user);
+    if (n->user != NULL) {
+        net_user_free(n->user);
+    } else {
+        net_wire_free(n->wire);
+    }
     free(n);
 }
 
@@ -147,12 +159,13 @@ static const struct virtio_ops ops_ = {
     .free = net_free,
 };
 
-static const struct net_user_ops user_ops_ = {frame, kicked};
+static const struct net_ops net_ops_ = {frame, kicked};
 
 struct device *
-virtio_net_new(const struct virtio_place *at, const struct net_forward *forwards, unsigned n_forwards, struct err *e)
+virtio_net_new(const struct virtio_place *at, const struct net_config *cfg, struct err *e)
 {
-    static const struct config config = {{0x52, 0x54, 0x00, 0x12, 0x34, 0x56}, 1};
+    struct config config = {.status = 1};
+    memcpy(config.mac, cfg->mac, sizeof config.mac);
     struct net *n = calloc(1, sizeof *n);
     if (n == NULL) {
         err_set(e, -ENOMEM, "virtio-net");
@@ -165,8 +178,12 @@ virtio_net_new(const struct virtio_place *at, const struct net_forward *forwards
     if (virtio_mmio_init(&n->v, at, e) < 0) {
         goto free_net;
     }
-    n->user = net_user_new(forwards, n_forwards, &user_ops_, n, e);
-    if (n->user != NULL) {
+    if (cfg->kind == NET_USER) {
+        n->user = net_user_new(cfg->forwards, cfg->n_forwards, &net_ops_, n, e);
+    } else {
+        n->wire = net_wire_new(&cfg->wire, &net_ops_, n, e);
+    }
+    if (n->user != NULL || n->wire != NULL) {
         return &n->v.dev;
     }
 

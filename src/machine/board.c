@@ -75,7 +75,7 @@ put_virtio(struct machine *m, struct err *e)
 {
     const struct machine_config *cfg = &m->cfg;
     struct virtio_place at = {.pm = &m->pm, .slot = VIRTIO_SLOTS};
-    const unsigned n = cfg->n_disks + cfg->n_shares + cfg->net + (cfg->n_ports > 0) + cfg->balloon + (cfg->vsock_path != NULL) + 1;
+    const unsigned n = cfg->n_disks + cfg->n_shares + (cfg->net.kind != NET_NONE) + (cfg->n_ports > 0) + cfg->balloon + (cfg->vsock_path != NULL) + 1;
     if (n > VIRTIO_SLOTS) {
         err_set(e, 0, "%u disks, shared folders and other virtio devices: there are places for %d", n, VIRTIO_SLOTS);
         return false;
@@ -86,7 +86,7 @@ put_virtio(struct machine *m, struct err *e)
             return false;
         }
     }
-    if (cfg->net && !put(m, virtio_net_new(next_slot(m, &at, false), cfg->forwards, cfg->n_forwards, e))) {
+    if (cfg->net.kind != NET_NONE && !put(m, virtio_net_new(next_slot(m, &at, false), &cfg->net, e))) {
         return false;
     }
     for (unsigned i = 0; i < cfg->n_shares; i++) {

@@ -13,7 +13,7 @@
 #include "base/err.h"
 #include "block/block.h"
 #include "device/flash.h"
-#include "device/net_user.h"
+#include "device/virtio_devices.h"
 #include "engine/engine.h"
 #include "isa/isa.h"
 #include "machine/boot.h"
@@ -26,7 +26,6 @@
 #define MACHINE_DISKS_MAX    6
 #define MACHINE_SHARES_MAX   6
 #define MACHINE_PORTS_MAX    4
-#define MACHINE_FORWARDS_MAX 32
 #define MACHINE_FLASH_BASE   UINT64_C(0x20000000) /* two banks, one after the other */
 #define MACHINE_CONTROL_MAX  4
 
@@ -80,9 +79,7 @@ struct machine_config {
     uint64_t vsock_cid;
     bool balloon;
     uint64_t balloon_bytes;       /* that the guest is to lend from the beginning */
-    bool net;
-    struct net_forward forwards[MACHINE_FORWARDS_MAX];
-    unsigned n_forwards;
+    struct net_config net;
     int console_in, console_out;  /* ref */
     bool console_escape;          /* console_in is a terminal: raw, with Ctrl-A for us */
     int console_log;              /* ref: what the console on a terminal (console_in, or a port's) shows is written there, too; or -1 */

@@ -49,6 +49,13 @@ lose_capabilities(void)
     syscall(SYS_capset, &h, none);
 }
 
+/* libslirp's: it opens sockets while the guest runs. The other kinds have been opened, and know no address but one. */
+static bool
+is_user_net(const struct machine_config *cfg)
+{
+    return cfg->net.kind == NET_USER;
+}
+
 static void
 enter_namespaces(struct sandbox *s, const struct machine_config *cfg, bool files_too)
 {
@@ -57,8 +64,8 @@ enter_namespaces(struct sandbox *s, const struct machine_config *cfg, bool files
     }
     s->names = unshare(CLONE_NEWUSER | CLONE_NEWIPC | CLONE_NEWUTS) == 0;
     if (s->names) {
-        s->no_net = !cfg->net && unshare(CLONE_NEWNET) == 0;
-        s->no_files = files_too && !cfg->net && cfg->vsock_path == NULL && lose_files();
+        s->no_net = !is_user_net(cfg) && unshare(CLONE_NEWNET) == 0;
+        s->no_files = files_too && cfg->net.kind == NET_NONE && cfg->vsock_path == NULL && lose_files();
         lose_capabilities();
     }
 }
@@ -95,7 +102,7 @@ static struct ruleset
 ruleset_of(int version, const struct machine_config *cfg, size_t *size)
 {
     struct ruleset r = {.fs = FS_VERSION_1 | (version >= 2 ? FS_REFER : 0) | (version >= 3 ? FS_TRUNCATE : 0) | (version >= 5 ? FS_IOCTL_DEV : 0)};
-    r.net = version >= 4 ? NET_BIND | (cfg->net ? 0 : NET_CONNECT) : 0;
+    r.net = version >= 4 ? NET_BIND | (is_user_net(cfg) ? 0 : NET_CONNECT) : 0;
     r.scoped = version >= 6 ? SCOPE_ALL : 0;
     *size = version >= 6 ? sizeof r : version >= 4 ? offsetof(struct ruleset, scoped) : offsetof(struct ruleset, net);
     return r;
@@ -123,13 +130,13 @@ enter_landlock(struct sandbox *s, const struct machine_config *cfg, int version)
     for (unsigned i = 0; i < cfg->n_shares; i++) {
         allow_path(rules, cfg->shares[i].fd, cfg->shares[i].read_only ? FS_READ_FILE | FS_READ_DIR : all.fs);
     }
-    const int resolv = cfg->net ? open("/etc/resolv.conf", O_PATH | O_CLOEXEC) : -1;
+    const int resolv = is_user_net(cfg) ? open("/etc/resolv.conf", O_PATH | O_CLOEXEC) : -1;
     if (resolv >= 0) {
         allow_path(rules, resolv, FS_READ_FILE);
         close(resolv);
     }
-    for (unsigned i = 0; i < cfg->n_forwards && all.net != 0; i++) {
-        const struct rule_port rule = {NET_BIND, cfg->forwards[i].host_port};
+    for (unsigned i = 0; i < cfg->net.n_forwards && all.net != 0; i++) {
+        const struct rule_port rule = {NET_BIND, cfg->net.forwards[i].host_port};
         syscall(LANDLOCK_ADD, rules, RULE_PORT, &rule, 0);
     }
     if (syscall(LANDLOCK_RESTRICT, rules, 0) == 0) {
@@ -226,14 +233,14 @@ add_some(scmp_filter_ctx f, const struct machine_config *cfg)
     for (unsigned i = 0; i < ARRAY_LEN(ioctls_) && r == 0; i++) {
         r = seccomp_rule_add(f, yes, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, ioctls_[i]));
     }
-    if (cfg->net) {
+    if (is_user_net(cfg)) {
         r = r != 0 ? r : seccomp_rule_add(f, yes, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_INET));
         r = r != 0 ? r : seccomp_rule_add(f, yes, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_INET6));
     }
     if (cfg->vsock_path != NULL) {
         r = r != 0 ? r : seccomp_rule_add(f, yes, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
     }
-    if (cfg->net && cfg->n_shares == 0) {
+    if (is_user_net(cfg) && cfg->n_shares == 0) {
         r = r != 0 ? r : seccomp_rule_add(f, yes, SCMP_SYS(openat), 1, only_read);
     }
     return r;
@@ -254,7 +261,7 @@ sandbox_lock(struct sandbox *s, const struct machine_config *cfg, struct err *e)
     seccomp_attr_set(f, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a search, not a list: what is rare costs no more than what is frequent */
     r = r != 0 ? r : add_all(f, SCMP_ACT_KILL_PROCESS, never_, ARRAY_LEN(never_));
     r = r != 0 ? r : add_all(f, SCMP_ACT_ALLOW, always_, ARRAY_LEN(always_));
-    r = r != 0 || !cfg->net ? r : add_all(f, SCMP_ACT_ALLOW, for_net_, ARRAY_LEN(for_net_));
+    r = r != 0 || !is_user_net(cfg) ? r : add_all(f, SCMP_ACT_ALLOW, for_net_, ARRAY_LEN(for_net_));
     r = r != 0 || cfg->vsock_path == NULL ? r : add_all(f, SCMP_ACT_ALLOW, for_vsock_, ARRAY_LEN(for_vsock_));
     r = r != 0 || cfg->n_shares == 0 ? r : add_all(f, SCMP_ACT_ALLOW, for_shares_, ARRAY_LEN(for_shares_));
     r = r != 0 ? r : add_some(f, cfg);

@@ -28,7 +28,7 @@
 
 #include <cmocka.h>
 
-static struct machine_config plain, with_net = {.net = true}, with_share, with_translator = {.engine = ENGINE_ADAPTIVE};
+static struct machine_config plain, with_net = {.net = {.kind = NET_USER}}, with_share, with_translator = {.engine = ENGINE_ADAPTIVE};
 static struct sandbox walls;
 
 /* What a child returns, or 1000 + its signal. */
