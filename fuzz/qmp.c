@@ -93,6 +93,12 @@ machine_unwatch(struct machine *m, struct machine_watch *w)
     (void)m, (void)w;
 }
 
+void
+virtio_input_press(struct device *d)
+{
+    CHECK(d == m_.power);
+}
+
 bool
 engine_translations(const struct engine *en, struct engine_translations *t)
 {
@@ -284,6 +290,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         CHECK(q_ != NULL);
     }
     m_.balloon = data[0] & 1 ? m_.devices[0] : NULL;
+    m_.power = data[0] & 1 ? NULL : m_.devices[0];
     m_.cfg.name = data[0] & 2 ? "name" : NULL;
     m_.cfg.n_disks = data[0] >> 2 & 1;
     for (unsigned i = 0; i < CLIENTS; i++) {

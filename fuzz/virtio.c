@@ -2,7 +2,7 @@
  * virtio.c - a driver that writes any registers, rings and messages, in any order
  *
  * covers: src/device/virtio.c src/device/virtio_mmio.c src/device/virtio_console.c src/device/virtio_balloon.c src/device/virtio_rng.c
- *     src/device/virtio_blk.c
+ *     src/device/virtio_blk.c src/device/virtio_input.c
  *
  * The first byte chooses a device, packed rings or not, event indices or not; it is set up as a driver does it, unless that byte says not
  * to. The rest are steps: a chain of buffers that is mostly right, words of memory and registers that are any, what comes from outside.
@@ -27,7 +27,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { CONSOLE, BALLOON, RNG, BLK, KINDS };
+enum { CONSOLE, BALLOON, RNG, BLK, INPUT, KINDS };
 
 static struct physmap pm_;
 static struct device *devices_[KINDS];
@@ -100,6 +100,7 @@ make(void)
     devices_[BALLOON] = virtio_balloon_new(&at[BALLOON], 1 << 19, &e);
     devices_[RNG] = virtio_rng_new(&at[RNG], &e);
     devices_[BLK] = virtio_blk_new(&at[BLK], block, "serial", &e);
+    devices_[INPUT] = virtio_input_new(&at[INPUT], &e);
     for (unsigned i = 0; i < KINDS; i++) {
         CHECK(devices_[i] != NULL);
     }
@@ -236,6 +237,8 @@ outside(unsigned kind)
             virtio_console_resize(devices_[CONSOLE], how % 3, next(), 24);
             virtio_console_connect(devices_[CONSOLE], how % 3, how & 0x20);
         }
+    } else if (kind == INPUT) {
+        virtio_input_press(devices_[INPUT]);
     } else if (kind == BALLOON) {
         virtio_balloon_want(devices_[BALLOON], number());
         virtio_balloon_stats(devices_[BALLOON], stats);
@@ -286,7 +289,7 @@ step(unsigned kind)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const unsigned queues[KINDS] = {8, 4, 1, 1};
+    static const unsigned queues[KINDS] = {8, 4, 1, 1, 2};
     if (pm_.ram_bytes == 0) {
         make();
     }

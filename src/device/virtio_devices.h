@@ -71,6 +71,10 @@ void virtio_balloon_stats(struct device *d, uint64_t stats[VIRTIO_BALLOON_STATS]
  */
 struct device *virtio_vsock_new(const struct virtio_place *at, int listener, const char *path, uint64_t cid, struct err *e);
 
+/* A power button, which the guest may obey. virtio_input_press: any thread. */
+struct device *virtio_input_new(const struct virtio_place *at, struct err *e);
+void virtio_input_press(struct device *d);
+
 /* Random bytes. */
 struct device *virtio_rng_new(const struct virtio_place *at, struct err *e);
 

@@ -111,6 +111,12 @@ put_virtio(struct machine *m, struct err *e)
     if (!put(m, virtio_rng_new(next_slot(m, &at, false), e))) {
         return false;
     }
+    if (at.slot > 0) {
+        m->power = virtio_input_new(next_slot(m, &at, false), e);
+        if (!put(m, m->power)) {
+            return false;
+        }
+    }
     while (at.slot > 0) {
         if (!put(m, virtio_empty_new(next_slot(m, &at, false), e))) {
             return false;

@@ -75,6 +75,7 @@ struct machine {
     int console_own;           /* own until then: see console_reopen() */
     struct machine_port ports[MACHINE_PORTS_MAX];
     struct device *balloon;      /* own, by devices; NULL: none */
+    struct device *power;        /* own, by devices: the button; NULL: no place was left for it */
     struct device *ports_device; /* own, by devices; NULL: no ports */
     struct qmp *qmp;           /* own: while the machine runs */
     struct sandbox sandbox;

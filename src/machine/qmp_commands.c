@@ -50,10 +50,13 @@ qmp_reset(struct qmp *q)
     machine_ask_end(q->m, MACHINE_REBOOT, MACHINE_BY_CONTROL, 0, 0);
 }
 
-/* The board has no button that would tell the guest; QEMU's has none, either, and answers the same. */
+/* What the guest makes of it is its own affair. */
 void
 qmp_powerdown(struct qmp *q)
 {
+    if (q->m->power != NULL) {
+        virtio_input_press(q->m->power);
+    }
     qmp_event(q, "POWERDOWN", NULL);
 }
 

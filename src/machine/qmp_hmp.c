@@ -169,7 +169,7 @@ static const struct {
     {"stop", "all harts stand still", stop},
     {"cont", "… and go on", cont},
     {"system_reset", "as by a reset button", reset},
-    {"system_powerdown", "tell clients that somebody has asked for it; the board has no button", powerdown},
+    {"system_powerdown", "press the power button", powerdown},
     {"quit", "the machine is off at once", quit},
 };
 
