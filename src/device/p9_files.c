@@ -307,41 +307,48 @@ p9_readdir(struct p9 *p, struct p9_msg *m)
 
 /* ---- locks ---- */
 
+struct lock {
+    uint64_t start, length, id;
+    char client[P9_NAME_MAX];
+};
+
+/* The request: fid, kind, flags if `has_flags`, then the lock. 0 or -errno. */
+static int
+get_lock(struct p9 *p, struct p9_msg *m, bool has_flags, struct lock *l)
+{
+    const struct p9_fid *f = p9_fid_plain(p, (uint32_t)p9_get(m, 4));
+    p9_get(m, has_flags ? 5 : 1);
+    l->start = p9_get(m, 8);
+    l->length = p9_get(m, 8);
+    l->id = p9_get(m, 4);
+    p9_get_text(m, l->client, sizeof l->client);
+    return f == NULL || f->io == NULL ? -EBADF : m->bad ? -EINVAL : 0;
+}
+
 int
 p9_lock(struct p9 *p, struct p9_msg *m)
 {
-    char client[P9_NAME_MAX];
-    const struct p9_fid *f = p9_fid_plain(p, (uint32_t)p9_get(m, 4));
-    p9_get(m, 1);
-    p9_get(m, 4);
-    p9_get(m, 8);
-    p9_get(m, 8);
-    p9_get(m, 4);
-    p9_get_text(m, client, sizeof client);
-    if (m->bad || f == NULL || f->io == NULL) {
-        return f == NULL || f->io == NULL ? -EBADF : -EINVAL;
+    struct lock l;
+    const int r = get_lock(p, m, true, &l);
+    if (r == 0) {
+        p9_put(m, 1, LOCK_SUCCESS);
     }
-    p9_put(m, 1, LOCK_SUCCESS);
-    return 0;
+    return r;
 }
 
 int
 p9_getlock(struct p9 *p, struct p9_msg *m)
 {
-    char client[P9_NAME_MAX];
-    const struct p9_fid *f = p9_fid_plain(p, (uint32_t)p9_get(m, 4));
-    p9_get(m, 1);
-    const uint64_t start = p9_get(m, 8), length = p9_get(m, 8), id = p9_get(m, 4);
-    p9_get_text(m, client, sizeof client);
-    if (m->bad || f == NULL || f->io == NULL) {
-        return f == NULL || f->io == NULL ? -EBADF : -EINVAL;
+    struct lock l;
+    const int r = get_lock(p, m, false, &l);
+    if (r == 0) {
+        p9_put(m, 1, LOCK_UNLCK);
+        p9_put(m, 8, l.start);
+        p9_put(m, 8, l.length);
+        p9_put(m, 4, l.id);
+        p9_put_text(m, l.client, strlen(l.client));
     }
-    p9_put(m, 1, LOCK_UNLCK);
-    p9_put(m, 8, start);
-    p9_put(m, 8, length);
-    p9_put(m, 4, id);
-    p9_put_text(m, client, strlen(client));
-    return 0;
+    return r;
 }
 
 /* ---- extended attributes ---- */
