@@ -286,6 +286,18 @@ step(unsigned kind)
     }
 }
 
+/* Where a packed ring goes on is inside of it. */
+static void
+look(struct device *d)
+{
+    const struct virtio_state *v = &((struct virtio *)d)->s;
+    device_lock(d);
+    for (unsigned q = 0; q < s_.queues && (v->driver_features & VIRTIO_F_RING_PACKED); q++) {
+        CHECK(!v->ready[q] || (v->next_used[q] < v->num[q] && v->next_avail[q] < v->num[q]));
+    }
+    device_unlock(d);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -306,6 +318,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     while (s_.n > 0) {
         step(kind);
+        look(devices_[kind]);
     }
     set(0x70, 0);
     CHECK(get(0x70) == 0 && get(0x60) == 0 && ((struct virtio *)devices_[kind])->inflight == 0);
