@@ -160,6 +160,7 @@ uint32_t interp_fetch(struct hart *h, uint64_t pc, struct insn *out);
 
 /* Decode a word for an interpreter: rd 0 becomes 32. */
 void interp_decode(uint32_t w, ext_set exts, struct insn *out);
+void interp_x0(struct insn *i); /* of one that isa_decode() gave */
 
 /* The same as interp_fetch ahead of h->pc, in its page: what leaves is a fetch at h->pc. */
 void interp_fetch_ahead(struct hart *h, uint64_t at, struct insn *out);

@@ -582,7 +582,11 @@ front_insn(struct ir *ir, const struct insn *i, uint64_t pc, bool taken)
     if (i->op == OP_ILLEGAL && !ir->machine) {
         leave(&fr, IRX_ILLEGAL);
     } else if (ir->machine ? !front_is_inline_machine(i) : !front_is_inline(i)) {
-        leave(&fr, IRX_INTERP);
+        if (ir->machine) {
+            system_call(&fr);
+        } else {
+            leave(&fr, IRX_INTERP);
+        }
     } else {
         if (ir->machine && ir->chain[IR_GATE] == 0 && asks_gate(i)) {
             ir_emit(ir, IR_GATE, 0, 0, 0, 0, 0);

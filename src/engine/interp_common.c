@@ -25,12 +25,18 @@ interp_writes_x(const struct insn *i)
 }
 
 void
-interp_decode(uint32_t w, ext_set exts, struct insn *out)
+interp_x0(struct insn *out)
 {
-    isa_decode(w, exts, out);
     if (out->rd == 0 && !rd_is_f[out->op] && out->op != OP_amocas_q) {
         out->rd = 32;
     }
+}
+
+void
+interp_decode(uint32_t w, ext_set exts, struct insn *out)
+{
+    isa_decode(w, exts, out);
+    interp_x0(out);
 }
 
 /*

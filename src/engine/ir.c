@@ -481,7 +481,7 @@ ir_ends(const struct ir *ir)
         switch (ir->ins[k].op) {
         case IR_NOP: case IR_SET:
             break;
-        case IR_JMP: case IR_JMPR: case IR_CALL: case IR_CALLR: case IR_RET: case IR_EXIT:
+        case IR_JMP: case IR_JMPR: case IR_CALL: case IR_CALLR: case IR_RET: case IR_ECALL: case IR_EXIT:
             return true;
         default:
             return false;

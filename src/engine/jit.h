@@ -139,6 +139,7 @@ struct rblock {
 struct region {
     uint64_t pc;
     unsigned tier, n_blocks, n_insns;
+    bool machine;
     uint64_t epoch; /* of the code, before it was read */
     struct regmap map;
     struct rblock blocks[REGION_BLOCKS];
@@ -212,6 +213,7 @@ struct jit {
     uint8_t *callout;          /* called: the ecall at rax; comes back to what is behind it, or leaves */
     uint8_t *return_missed;    /* the same, and return addresses are forgotten */
     uint8_t *return_odd;       /* returned to: the lowest entry of the shadow stack */
+    uint8_t *step;             /* called: a machine's instruction at rax in its page, decoded at rcx; comes back as `callout` does, or leads elsewhere */
     uint8_t *miss[8];          /* called: a machine's access without an entry in the TLB; log2 of bytes, 4 for a store */
     struct machine_code *machine; /* own: system_jit.c; NULL: a program's */
 };
@@ -234,6 +236,7 @@ heat_of(const struct jit *j, uint64_t place)
 }
 
 /* tcache.c */
+void jit_std_homes(struct x64 *x, bool out); /* the registers of the standard convention to memory, or from there */
 int jit_init(struct engine *en, struct err *e);
 void jit_fini(struct engine *en);
 struct translation *jit_begin(struct jit *j, struct x64 *x, unsigned tier); /* room for code; NULL: the cache is full */

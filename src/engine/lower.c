@@ -338,9 +338,14 @@ lower_control(struct lower *l, const struct ir_ins *i)
         break;
     }
     case IR_ECALL:
+        machine_count_to(l, i->pos);
         shuffle_out(l, l->fs);
-        x_mov_guest(x, RAX, pc);
-        x_call_fixed(x, l->j->callout);
+        if (l->j->machine) {
+            machine_callout(l, pc, &l->r->insns[i->gi]);
+        } else {
+            x_mov_guest(x, RAX, pc);
+            x_call_fixed(x, l->j->callout);
+        }
         come_back(l, link, false);
         break;
     case IR_EXIT: {

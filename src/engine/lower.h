@@ -218,6 +218,7 @@ void machine_push_link(struct lower *l, unsigned rd);
 void machine_come_back(struct lower *l);
 void machine_address(struct lower *l, int reg, uint64_t pc); /* flags stay as they are */
 void machine_gate(struct lower *l);
+void machine_callout(struct lower *l, uint64_t pc, const struct insn *i); /* in the standard convention, and back in it */
 struct mem lower_ram(struct lower *l, const struct ir_ins *i, unsigned size, bool store);
 struct mem lower_ram_atomic(struct lower *l, const struct ir_ins *i, unsigned size, bool store);
 void machine_miss(struct lower *l, const struct stub *s);

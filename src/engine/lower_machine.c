@@ -16,7 +16,11 @@
  */
 #include "engine/lower.h"
 
-#include "engine/system.h"
+#include "engine/system_impl.h"
+
+#include "base/check.h"
+
+#include <string.h>
 
 #define MHART(field) ((int)offsetof(struct mhart, field) - HART_BIAS)
 #define LEFT M(RBP, MHART(jit.left))
@@ -84,22 +88,30 @@ machine_address(struct lower *l, int reg, uint64_t pc)
     }
 }
 
-/* Jumps. The convention is standard. rax: where to, an even address. */
+/* Jumps. The convention is standard. rax: where to, an even address. By the jump cache; gives the jump that is taken if it is not there. */
+static uint8_t *
+by_cache(struct x64 *x, bool call)
+{
+    static_assert(sizeof(struct jump) == 16 && offsetof(struct jump, code) == 8, "twice the index times 8");
+    x_mov(x, RCX, RAX);
+    x_shift_i(x, X_SHR, true, RCX, JUMP_SHIFT);
+    x_rr(x, X_XOR, false, RCX, RAX);
+    x_ri(x, X_I_AND, false, RCX, JUMP_MASK);
+    x_rm(x, X_MOV, true, RDX, M(RBP, MHART(jit.jumps)));
+    x_rm(x, X_CMP, true, RAX, (struct mem){RDX, RCX, 3, 0});
+    uint8_t *const missed = x_jcc(x, CC_NE);
+    x_ri(x, X_I_AND, true, RAX, -4096);
+    x_rm(x, X_STORE, true, RAX, PAGE);
+    x_rm(x, 0xff, false, call ? 2 : 4, (struct mem){RDX, RCX, 3, 8});
+    return missed;
+}
+
 void
 machine_jump(struct lower *l, bool call)
 {
     struct x64 *x = &l->x;
     struct stub *const polled = poll_left(l, call ? STUB_CALL : STUB_INDIRECT, 0);
-    x_mov(x, RCX, RAX);
-    x_shift_i(x, X_SHR, true, RCX, 12);
-    x_rr(x, X_XOR, false, RCX, RAX);
-    x_ri(x, X_I_AND, false, RCX, JUMPS * 2 - 2);
-    x_rm(x, X_MOV, true, RDX, M(RBP, MHART(jit.jumps)));
-    x_rm(x, X_CMP, true, RAX, (struct mem){RDX, RCX, 3, 0});
-    struct stub *const missed = stub_new(l, call ? STUB_CALL : STUB_INDIRECT, x_jcc(x, CC_NE));
-    x_ri(x, X_I_AND, true, RAX, -4096);
-    x_rm(x, X_STORE, true, RAX, PAGE);
-    x_rm(x, 0xff, false, call ? 2 : 4, (struct mem){RDX, RCX, 3, 8});
+    struct stub *const missed = stub_new(l, call ? STUB_CALL : STUB_INDIRECT, by_cache(x, call));
     if (!l->full) {
         polled->back = missed->back = x->p;
     }
@@ -148,6 +160,27 @@ machine_gate(struct lower *l)
     x_modrm_mem(x, X_I_CMP, M(RBP, MHART(p.fp_gate)), 1);
     x_b(x, 0);
     bail(l, x_jcc(x, CC_NE));
+}
+
+/* What has no translation: the monitor does it. Nothing of it is counted yet. */
+void
+machine_callout(struct lower *l, uint64_t pc, const struct insn *i)
+{
+    struct insn in = *i;
+    uint64_t words[(sizeof in + 7) / 8] = {0}, *at = NULL;
+    interp_x0(&in);
+    memcpy(words, &in, sizeof in);
+    for (unsigned k = 0; k < ARRAY_LEN(words); k++) { /* they stand side by side */
+        uint64_t *const word = jit_data_new(l->j, words[k]);
+        at = k == 0 ? word : at;
+        if (word == NULL) {
+            l->full = l->j->no_room = true;
+            return;
+        }
+    }
+    x_mov_imm(&l->x, RAX, pc & 4095);
+    x_rm(&l->x, X_LEA, true, RCX, M_ABS(at));
+    x_call_fixed(&l->x, l->j->step);
 }
 
 /* Accesses. */
@@ -266,16 +299,36 @@ machine_return(const struct jit *j, struct x64 *x)
 {
     x_mi(x, X_I_CMP, true, LEFT, 0);
     x_land_at(x_jcc(x, CC_LE), j->indirect_exit - x->delta);
-    x_mov(x, RCX, RAX);
-    x_shift_i(x, X_SHR, true, RCX, 12);
-    x_rr(x, X_XOR, false, RCX, RAX);
-    x_ri(x, X_I_AND, false, RCX, JUMPS * 2 - 2);
-    x_rm(x, X_MOV, true, RDX, M(RBP, MHART(jit.jumps)));
-    x_rm(x, X_CMP, true, RAX, (struct mem){RDX, RCX, 3, 0});
-    x_land_at(x_jcc(x, CC_NE), j->indirect_exit - x->delta);
-    x_ri(x, X_I_AND, true, RAX, -4096);
-    x_rm(x, X_STORE, true, RAX, PAGE);
-    x_rm(x, 0xff, false, 4, (struct mem){RDX, RCX, 3, 8});
+    x_land_at(by_cache(x, false), j->indirect_exit - x->delta);
+}
+
+/* An instruction of the monitor's: machine_perform(). out: to the monitor, all is in memory; eax: the exit. */
+static void
+step_trampoline(struct jit *j, struct x64 *x, const uint8_t *out)
+{
+    j->step = x_here(x);
+    x_rm(x, X_OR, true, RAX, PAGE);
+    x_rm(x, X_STORE, true, RAX, M(RBP, HART(pc)));
+    x_rm(x, X_STORE, true, RCX, M(RBP, MHART(jit.insn)));
+    jit_std_homes(x, true);
+    x_rm(x, X_STORE, true, RSP, M(RBP, HART(jit_sp)));
+    x_rm(x, X_MOV, true, RSP, M(RBP, HART(jit_host_sp)));
+    x_rm(x, X_LEA, true, RDI, M(RBP, -HART_BIAS));
+    x_ri(x, X_I_SUB, true, RSP, 8);
+    x_call_mem(x, M(RBP, MHART(jit.step)));
+    x_ri(x, X_I_CMP, true, RAX, STEP_BACK);
+    x_land_at(x_jcc(x, CC_B), out);
+    uint8_t *const back = x_jcc(x, CC_E);
+    for (unsigned k = 0; k < 2; k++) {
+        x_rm(x, X_MOV, true, RSP, M(RBP, HART(jit_sp)));
+        x_rr(x, X_P(0x66) | X_0F | 0x76, false, XMM_ONES, XMM_ONES);
+        jit_std_homes(x, false);
+        if (k == 0) {
+            x_rr(x, 0xff, false, 4, RAX);
+            x_land(x, back);
+        }
+    }
+    x_b(x, 0xc3);
 }
 
 /* An access without an entry: all registers to memory, machine_missed(), and back with all of them or out. leaves: to the monitor. */
@@ -283,6 +336,7 @@ void
 machine_trampolines(struct jit *j, struct x64 *x, const uint8_t *leaves)
 {
     uint8_t *to[8];
+    step_trampoline(j, x, leaves);
     for (unsigned k = 0; k < 8; k++) {
         j->miss[k] = x_here(x);
         x_store_imm(x, 4, M(RBP, MHART(jit.miss)), (int32_t)k);

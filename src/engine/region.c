@@ -76,6 +76,19 @@ region_ends_block(const struct insn *i)
     }
 }
 
+/* Control comes back behind what is called out for: a system call of a program; of a machine all that is not translated. */
+static bool
+is_called_out(const struct region *r, const struct insn *i)
+{
+    return r->machine ? !front_is_inline_machine(i) : i->op == OP_ecall;
+}
+
+static bool
+ends_block(const struct region *r, const struct insn *i)
+{
+    return region_ends_block(i) || is_called_out(r, i);
+}
+
 static uint32_t
 count_of(struct jit *j, uint64_t pc)
 {
@@ -91,9 +104,9 @@ count_of(struct jit *j, uint64_t pc)
 }
 
 static bool
-is_inline(const struct engine *en, const struct insn *i)
+has_words(const struct region *r, const struct insn *i)
 {
-    return en->jit->machine != NULL ? front_is_inline_machine(i) : front_is_inline(i);
+    return r->machine ? i->op != OP_ILLEGAL : front_is_inline(i);
 }
 
 /* Append the block at pc; `leaders`: it also ends where another begins. */
@@ -107,7 +120,7 @@ append(struct engine *en, struct hart *h, struct region *r, uint64_t pc, unsigne
     *b = (struct rblock){.pc = pc, .first = r->n_insns, .v[0].used = true};
     const uint64_t page = r->pc / 4096; /* a machine's region does not leave it */
     while (b->count < max && r->n_insns < REGION_INSNS) {
-        if (en->jit->machine != NULL && pc / 4096 != page) {
+        if (r->machine && pc / 4096 != page) {
             break;
         }
         struct insn *i = &r->insns[r->n_insns];
@@ -120,16 +133,16 @@ append(struct engine *en, struct hart *h, struct region *r, uint64_t pc, unsigne
                 break;
             }
         }
-        if (!fetch(en, h, pc, i, &r->words[r->n_insns]) || (b->count > 0 && !is_inline(en, i))) {
+        if (!fetch(en, h, pc, i, &r->words[r->n_insns]) || (b->count > 0 && !has_words(r, i))) {
             break;
         }
-        if (b->count == 0 && (!is_inline(en, i) || i->op == OP_ILLEGAL)) {
+        if (b->count == 0 && (!has_words(r, i) || i->op == OP_ILLEGAL)) {
             return false; /* the interpreter's */
         }
         r->pcs[r->n_insns++] = pc;
         b->count++;
         pc += i->len;
-        if (region_ends_block(i)) {
+        if (ends_block(r, i)) {
             break;
         }
     }
@@ -147,6 +160,7 @@ region_block(struct engine *en, struct hart *h, uint64_t pc)
     r->pc = pc;
     r->epoch = code_epoch(en);
     r->tier = 1;
+    r->machine = en->jit->machine != NULL;
     r->n_blocks = r->n_insns = 0;
     r->hle = hle_at(en, pc, r->hle_code, &r->hle_bytes);
     return append(en, h, r, pc, 64, false);
@@ -173,7 +187,7 @@ edges_of(const struct region *r, const struct rblock *b)
     case OP_jalr:
         return link ? (struct edges){behind, 0} : (struct edges){0, 0};
     case OP_ILLEGAL: case OP_ebreak: case OP_fence_i:
-        return (struct edges){0, 0};
+        return is_called_out(r, i) ? (struct edges){behind, 0} : (struct edges){0, 0};
     default:
         return (struct edges){behind, 0};
     }
@@ -195,7 +209,7 @@ static bool
 is_call(const struct region *r, const struct rblock *b)
 {
     const struct insn *i = &r->insns[b->first + b->count - 1];
-    return i->op == OP_ecall || ((i->op == OP_jal || i->op == OP_jalr) && (i->rd == 1 || i->rd == 5));
+    return is_called_out(r, i) || ((i->op == OP_jal || i->op == OP_jalr) && (i->rd == 1 || i->rd == 5));
 }
 
 /* Sets `succ` and `calls`, which count the blocks as they stand. */
@@ -438,6 +452,7 @@ region_grow(struct engine *en, struct hart *h, struct translation *head)
     r->pc = head->pc;
     r->epoch = code_epoch(en);
     r->tier = 2;
+    r->machine = j->machine != NULL;
     r->n_blocks = r->n_insns = 0;
     r->hle = hle_at(en, head->pc, r->hle_code, &r->hle_bytes);
     if (!append(en, h, r, head->pc, 256, true)) {
@@ -449,11 +464,11 @@ region_grow(struct engine *en, struct hart *h, struct translation *head)
         const struct edges e = edges_of(r, &r->blocks[k]);
         for (unsigned s = 0; s < 2; s++) {
             const uint64_t pc = s == 0 ? e.behind : e.taken;
-            if (pc == 0 || index_of(r, pc) >= 0 || (j->machine != NULL && pc / 4096 != r->pc / 4096)) {
+            if (pc == 0 || index_of(r, pc) >= 0 || (r->machine && pc / 4096 != r->pc / 4096)) {
                 continue;
             }
             uint32_t c = count_of(j, pc);
-            const bool split = pc == e.behind && !region_ends_block(&r->insns[r->blocks[k].first + r->blocks[k].count - 1]);
+            const bool split = pc == e.behind && !ends_block(r, &r->insns[r->blocks[k].first + r->blocks[k].count - 1]);
             if (split && c == 0) {
                 c = weight[k];
             }

@@ -320,14 +320,20 @@ machine_wfi(struct mhart *m)
 }
 
 void
+machine_fence(struct mhart *m, bool by_va, uint64_t va, bool by_asid, uint64_t asid)
+{
+    m->stats.fences++;
+    machine_jumps_fence(m, by_va, va);
+    softtlb_fence(&m->t, by_va, va, by_asid, (unsigned)asid & 0xffff);
+}
+
+void
 machine_sfence(struct mhart *m, bool by_va, uint64_t va, bool by_asid, uint64_t asid)
 {
     if (priv_sfence(&m->p)) {
         machine_illegal(m);
     }
-    m->stats.fences++;
-    machine_jumps_fence(m, by_va, va);
-    softtlb_fence(&m->t, by_va, va, by_asid, (unsigned)asid & 0xffff);
+    machine_fence(m, by_va, va, by_asid, asid);
     machine_next(m, PRIV_DATA | PRIV_FETCH);
 }
 
@@ -340,10 +346,16 @@ machine_sfence_order(struct mhart *m)
 }
 
 void
-machine_fence_i(struct mhart *m)
+machine_sync(struct mhart *m)
 {
     m->stats.fence_is++;
     code_cache_sync(m);
+}
+
+void
+machine_fence_i(struct mhart *m)
+{
+    machine_sync(m);
     machine_next(m, 0);
 }
 

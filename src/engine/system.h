@@ -49,7 +49,7 @@ struct jump {
 struct machine_jit {
     uint64_t page;              /* the virtual address of the page that is executed */
     int64_t left;               /* of the budget */
-    const struct jump *jumps;   /* into caches: JUMPS of them, for fetches as they are now */
+    struct jump *jumps;   /* into caches: JUMPS of them, for fetches as they are now */
     const char *low;            /* of the shadow stack */
     uint32_t (*missed)(struct hart *h); /* an access has found no entry in the TLB: not 0, the exit that it leaves by */
     uint64_t va;                /* … and this is its address */
@@ -57,6 +57,8 @@ struct machine_jit {
     int32_t rest;               /* … so many instructions before it are still to be counted */
     uint64_t regs[16];          /* … and these are the host's registers */
     uint8_t xmm[16][16];
+    uint64_t (*step)(struct hart *h); /* an instruction at h.pc that has no translation: enum machine_step, or code to go on at */
+    const struct insn *insn;    /* … which is this */
     struct engine *en;          /* ref: the system's */
     struct jump_cache *caches;  /* own; NULL: without a translator */
     uint64_t flushes;           /* of the TLB, that they have seen */

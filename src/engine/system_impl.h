@@ -24,6 +24,16 @@ struct code_page {
     char slots[] __attribute__((aligned(64)));
 };
 
+/* The place in a jump cache for that address: one hash, here and in what lower_machine.c emits. */
+#define JUMP_SHIFT 12
+#define JUMP_MASK (JUMPS * 2 - 2) /* twice the index: pc is even */
+
+static inline struct jump *
+jump_at(struct jump *jumps, uint64_t pc)
+{
+    return &jumps[((pc ^ pc >> JUMP_SHIFT) & JUMP_MASK) / 2];
+}
+
 static inline struct mhart *
 mhart_of(struct hart *h)
 {
@@ -94,6 +104,10 @@ void code_cache_fini(struct mhart *m);
 void code_cache_sync(struct mhart *m); /* fence.i */
 void code_cache_drop(struct mhart *m); /* forget all */
 
+/* What sfence.vma and fence.i do to the hart. PRIV_DATA | PRIV_FETCH are the effects of the first, PRIV_FETCH of the other. */
+void machine_fence(struct mhart *m, bool by_va, uint64_t va, bool by_asid, uint64_t asid);
+void machine_sync(struct mhart *m);
+
 /* system_mem.c: as machine_fill(), but false where that traps. */
 bool machine_fill_quietly(struct mhart *m, uint64_t va, bool store);
 
@@ -107,6 +121,10 @@ void machine_jumps_select(struct mhart *m);  /* another way to fetch */
 void machine_jumps_fence(struct mhart *m, bool by_va, uint64_t va); /* sfence.vma, before the TLB's */
 void machine_jumps_flush(struct mhart *m);   /* addresses may be elsewhere now */
 uint32_t machine_missed(struct hart *h);
+
+/* system_step.c: what translated code does not do itself, one instruction at h.pc. Leave, by the exit of that number; or back behind it. */
+enum machine_step { STEP_ELSEWHERE, STEP_NOT_DONE, STEP_BACK };
+uint64_t machine_perform(struct hart *h);
 
 /* The interpreters. They return at a poll, with h.pc or h.ip exact. */
 void interp_switch_machine(struct hart *h, int64_t budget);

@@ -91,7 +91,7 @@ jump_add(struct mhart *m, uint64_t pc, const void *code)
 {
     struct jump_cache *const c = &m->jit.caches[m->t.fetch_key >> 3 & (WAYS - 1)];
     c->used = true;
-    c->at[((pc ^ pc >> 12) & (JUMPS * 2 - 2)) / 2] = (struct jump){pc, code};
+    *jump_at(c->at, pc) = (struct jump){pc, code};
 }
 
 /* Harts. */
@@ -111,6 +111,7 @@ machine_jit_prepare(struct mhart *m)
     }
     m->jit.jumps = m->jit.caches[0].at;
     m->jit.missed = machine_missed;
+    m->jit.step = machine_perform;
     return true;
 }
 
@@ -251,12 +252,16 @@ interp_adaptive_machine(struct hart *h, int64_t budget)
     const uint64_t end = h->instret + (uint64_t)budget;
     uint32_t from = 0; /* the exit that we came out of, to be chained */
     for (;;) {
-        if (__atomic_load_n(&h->attention, __ATOMIC_RELAXED) != 0 || (int64_t)(end - h->instret) <= 0) {
+        if (__atomic_load_n(&h->attention, __ATOMIC_RELAXED) != 0 || m->look || (int64_t)(end - h->instret) <= 0) {
             return;
         }
         const uint64_t pc = h->pc, place = place_of(m, pc);
         if (place == UINT64_MAX || h->frm != 0) {
             interpret(m, 1);
+            continue;
+        }
+        if ((pc & 4095) == 4094 && insn_len(en->jit->machine->copy[place]) == 4) { /* it lies in two pages */
+            interp_switch_machine(h, 1);
             continue;
         }
         if (code_at(m, place) == NULL) {
@@ -321,13 +326,13 @@ interp_adaptive_machine(struct hart *h, int64_t budget)
             }
             break;
         }
-        case JX_ECALL: /* machine_missed() */
+        case JX_ECALL: /* machine_missed(), machine_perform() */
         case JX_INTERP:
         case JX_EBREAK:
         case JX_ILLEGAL:
         case JX_FENCE_I:
             from = 0;
-            interpret(m, 1);
+            interp_switch_machine(h, 1);
             break;
         case JX_POLL:
         case JX_JUMPED:

@@ -53,8 +53,8 @@
 
 static const uint8_t std_guests[] = {1, 2, 8, 9, 10, 11, 12, 13, 14, 15, 18};
 
-static void
-std_homes(struct x64 *x, bool out)
+void
+jit_std_homes(struct x64 *x, bool out)
 {
     for (unsigned k = 0; k < sizeof std_guests; k++) {
         const unsigned g = std_guests[k];
@@ -73,7 +73,7 @@ trampolines(struct jit *j)
     x_rm(&x, X_STORE, true, RAX, M(RBP, HART(pc)));
     x_rr(&x, X_XOR, false, RAX, RAX);
     j->leave = x_here(&x);
-    std_homes(&x, true);
+    jit_std_homes(&x, true);
     x_rm(&x, X_STORE, true, RSP, M(RBP, HART(jit_sp)));
     uint8_t *const out = x.p; /* all is in memory */
     x_rm(&x, X_MOV, true, RSP, M(RBP, HART(jit_host_sp)));
@@ -97,7 +97,7 @@ trampolines(struct jit *j)
     /* The monitor's stack is as `enter` left it, 8 bytes off a multiple of 16. */
     j->callout = x_here(&x);
     x_rm(&x, X_STORE, true, RAX, M(RBP, HART(pc)));
-    std_homes(&x, true);
+    jit_std_homes(&x, true);
     x_rm(&x, X_STORE, true, RSP, M(RBP, HART(jit_sp)));
     x_rm(&x, X_MOV, true, RSP, M(RBP, HART(jit_host_sp)));
     x_rm(&x, X_LEA, true, RDI, M(RBP, -HART_BIAS));
@@ -128,7 +128,7 @@ trampolines(struct jit *j)
     x_rm(&x, X_STORE, true, RSP, M(RBP, HART(jit_host_sp)));
     x_rm(&x, X_MOV, true, RSP, M(RBP, HART(jit_sp)));
     x_rr(&x, X_P(0x66) | X_0F | 0x76, false, XMM_ONES, XMM_ONES);
-    std_homes(&x, false);
+    jit_std_homes(&x, false);
     x_rr(&x, 0xff, false, 4, RAX);
     j->return_odd = x_here(&x);
     x_rr(&x, X_XOR, false, RAX, RAX);

@@ -21,7 +21,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define TLB_ENTRIES 512
+#define TLB_ENTRIES 2048
 #define TLB_FETCH_ENTRIES 256
 #define TLB_SPACES 63
 #define TLB_PAGE_MASK (~UINT64_C(4095))
