@@ -12,6 +12,7 @@ struct machine_code {
     uint64_t fences;     /* atomic: how often a hart has executed fence.i */
     uint64_t ram_bytes;
     uint8_t *copy;       /* own: of RAM, where something was translated */
+    uint8_t *any;        /* own, by page: something has been translated there */
     uint64_t *seen;      /* own, by page: fences + 1 when the copy was last what memory was; 0: there is none */
 };
 

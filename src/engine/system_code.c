@@ -78,7 +78,10 @@ code_cache_fini(struct mhart *m)
 void
 code_cache_sync(struct mhart *m)
 {
-    softtlb_flush_fetch(&m->t);
+    for (unsigned k = 0; k < TLB_FETCH_ENTRIES; k++) { /* where pages are is not the question, but what they hold */
+        m->t.fetch[k].code = NULL;
+        m->t.fetch[k].looked = false;
+    }
     machine_jit_sync(m);
     m->page_va = 1;
     if (m->code != NULL) {
@@ -92,6 +95,7 @@ code_cache_drop(struct mhart *m)
     struct code_cache *const c = m->code;
     softtlb_flush_fetch(&m->t);
     machine_jit_sync(m);
+    machine_jumps_flush(m);
     m->page_va = 1;
     if (c != NULL) {
         madvise(c->pages, c->bytes, MADV_DONTNEED);

@@ -11,7 +11,8 @@
  *
  * Code that changes. As for the interpreters (system_code.c) a store invalidates nothing; translations are made from a copy of their page.
  * After a fence.i of any hart pages are suspects; whoever comes to one from another page compares it with the copy, and forgets its
- * translations if it has changed. So a hart's jump caches go at its fence.i, and nobody traces stores, or DMA.
+ * translations if it has changed. So nobody traces stores, or DMA. Of a hart's jump caches its fence.i leaves what lies in pages that were
+ * looked at since the one before, once they are found to be the same.
  *
  * Threads: the table of pages is written holding the lock.
  */
@@ -23,23 +24,32 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One for each way to fetch: enum of softtlb.h, "how". */
-#define WAYS 8
+/* One for each way to fetch: "how" of softtlb.h; and for U several, by the space's number. */
+#define HOWS 8
+#define WAYS (2 * HOWS)
 struct jump_cache {
-    uint64_t key;   /* the fetch key that it is good for */
-    bool used;
+    uint64_t key;          /* the fetch key that it is good for */
+    bool made;
+    unsigned n;            /* so many are not empty: */
+    uint16_t used[JUMPS];
+    uint32_t page[JUMPS];  /* of RAM, that each leads to */
     struct jump at[JUMPS];
 };
 
 /* Jump caches. */
+static struct jump_cache *
+cache_of(struct mhart *m)
+{
+    const uint64_t key = m->t.fetch_key;
+    const unsigned how = key >> 3 & (HOWS - 1);
+    return &m->jit.caches[how == TLB_U ? HOWS + (key >> 6 & (HOWS - 1)) : how];
+}
+
 static void
 empty(struct jump_cache *c)
 {
-    if (c->used) {
-        for (unsigned k = 0; k < JUMPS; k++) {
-            c->at[k].pc = 1;
-        }
-        c->used = false;
+    while (c->n > 0) {
+        c->at[c->used[--c->n]].pc = 1;
     }
 }
 
@@ -53,6 +63,12 @@ machine_jumps_flush(struct mhart *m)
     m->h.jit_sp = m->h.jit_sp_top;
 }
 
+static void
+note_page(struct mhart *m, uint64_t pc)
+{
+    m->jit.pages[pc >> 18 & 63] |= UINT64_C(1) << (pc >> 12 & 63);
+}
+
 /*
  * Most fences are of one page, of data. Of a space, or all: the TLB gives other numbers, so keys will differ (machine_jumps_select()); and
  * so it does where there are large pages.
@@ -60,9 +76,24 @@ machine_jumps_flush(struct mhart *m)
 void
 machine_jumps_fence(struct mhart *m, bool by_va, uint64_t va)
 {
-    if (by_va && (m->jit.pages[va >> 18 & 63] >> (va >> 12 & 63) & 1) != 0) {
-        machine_jumps_flush(m);
+    if (!by_va || m->jit.caches == NULL || (m->jit.pages[va >> 18 & 63] >> (va >> 12 & 63) & 1) == 0) {
+        return;
     }
+    memset(m->jit.pages, 0, sizeof m->jit.pages);
+    for (struct jump_cache *c = m->jit.caches; c < m->jit.caches + WAYS; c++) {
+        unsigned n = 0;
+        for (unsigned k = 0; k < c->n; k++) {
+            struct jump *const to = &c->at[c->used[k]];
+            if ((to->pc ^ va) < 4096) {
+                to->pc = 1;
+            } else {
+                note_page(m, to->pc);
+                c->used[n++] = c->used[k];
+            }
+        }
+        c->n = n;
+    }
+    m->h.jit_sp = m->h.jit_sp_top;
 }
 
 void
@@ -75,7 +106,13 @@ machine_jumps_select(struct mhart *m)
         m->jit.flushes = m->t.flushes;
         machine_jumps_flush(m);
     }
-    struct jump_cache *const c = &m->jit.caches[m->t.fetch_key >> 3 & (WAYS - 1)];
+    struct jump_cache *const c = cache_of(m);
+    if (!c->made) {
+        for (unsigned k = 0; k < JUMPS; k++) {
+            c->at[k].pc = 1;
+        }
+        c->made = true;
+    }
     if (c->key != m->t.fetch_key) {
         empty(c);
         c->key = m->t.fetch_key;
@@ -87,11 +124,17 @@ machine_jumps_select(struct mhart *m)
 }
 
 static void
-jump_add(struct mhart *m, uint64_t pc, const void *code)
+jump_add(struct mhart *m, uint64_t pc, uint64_t place, const void *code)
 {
-    struct jump_cache *const c = &m->jit.caches[m->t.fetch_key >> 3 & (WAYS - 1)];
-    c->used = true;
-    *jump_at(c->at, pc) = (struct jump){pc, code};
+    struct jump_cache *const c = cache_of(m);
+    struct jump *const to = jump_at(c->at, pc);
+    const unsigned k = (unsigned)(to - c->at);
+    if (to->pc == 1) {
+        c->used[c->n++] = (uint16_t)k;
+    }
+    c->page[k] = (uint32_t)(place / 4096);
+    *to = (struct jump){pc, code};
+    note_page(m, pc);
 }
 
 /* Harts. */
@@ -105,11 +148,7 @@ machine_jit_prepare(struct mhart *m)
         m->jit.caches = NULL;
         return false;
     }
-    for (unsigned w = 0; w < WAYS; w++) {
-        m->jit.caches[w].used = true;
-        empty(&m->jit.caches[w]);
-    }
-    m->jit.jumps = m->jit.caches[0].at;
+    machine_jumps_select(m);
     m->jit.missed = machine_missed;
     m->jit.step = machine_perform;
     return true;
@@ -141,15 +180,6 @@ machine_jit_release(struct mhart *m)
     m->jit.caches = NULL;
 }
 
-void
-machine_jit_sync(struct mhart *m)
-{
-    if (m->jit.caches != NULL) {
-        __atomic_fetch_add(&m->jit.en->jit->machine->fences, 1, __ATOMIC_SEQ_CST);
-        machine_jumps_flush(m);
-    }
-}
-
 /* The page at that place is what its translations were made from, or has none any more. */
 static void
 look_at_page(struct engine *en, const uint8_t *live, uint64_t place)
@@ -169,6 +199,43 @@ look_at_page(struct engine *en, const uint8_t *live, uint64_t place)
     }
     __atomic_store_n(seen, now, __ATOMIC_RELEASE);
     pthread_mutex_unlock(&en->jit->lock);
+}
+
+/* Of the jumps those to pages that somebody has looked at since then stay, if the pages are the same now. */
+static void
+look_again(struct mhart *m, struct jump_cache *c, uint64_t since)
+{
+    const struct machine_code *const code = m->jit.en->jit->machine;
+    const struct physmap *const pm = m->sys->pm;
+    unsigned n = 0;
+    for (unsigned k = 0; k < c->n; k++) {
+        const unsigned at = c->used[k];
+        const uint64_t place = (uint64_t)c->page[at] * 4096;
+        if (__atomic_load_n(&code->seen[c->page[at]], __ATOMIC_ACQUIRE) > since) {
+            look_at_page(m->jit.en, physmap_ram(pm, pm->ram_base + place, 4096), place);
+            c->used[n++] = (uint16_t)at;
+        } else {
+            c->at[at].pc = 1;
+        }
+    }
+    c->n = n;
+}
+
+void
+machine_jit_sync(struct mhart *m)
+{
+    if (m->jit.caches == NULL) {
+        return;
+    }
+    const uint64_t since = m->jit.synced;
+    m->jit.synced = __atomic_add_fetch(&m->jit.en->jit->machine->fences, 1, __ATOMIC_SEQ_CST);
+    for (unsigned w = 0; w < WAYS; w++) {
+        look_again(m, &m->jit.caches[w], since);
+    }
+    m->h.jit_sp = m->h.jit_sp_top;
+    if (m->h.seen_epoch != m->jit.en->jit->epoch) { /* one was not the same, now or when another hart looked */
+        machine_jumps_flush(m);
+    }
 }
 
 /* Where pc is in RAM, its page looked at since the last fence.i; UINT64_MAX: not in RAM, or not as a whole. Traps at pc. */
@@ -239,6 +306,9 @@ static const uint8_t *
 code_at(struct mhart *m, uint64_t place)
 {
     struct jit *const j = m->h.engine->jit;
+    if (__atomic_load_n(&j->machine->any[place / 4096], __ATOMIC_RELAXED) == 0) {
+        return NULL; /* without a look at a table that is large and cold */
+    }
     const uint32_t entry = __atomic_load_n(&j->entries[place / 2], __ATOMIC_ACQUIRE);
     return entry != 0 ? j->code + entry : NULL;
 }
@@ -273,6 +343,7 @@ interp_adaptive_machine(struct hart *h, int64_t budget)
                 interpret(m, 1);
                 continue;
             }
+            __atomic_store_n(&j->machine->any[place / 4096], 1, __ATOMIC_RELAXED);
         }
         if (!jit_come_in(en, h)) {
             interpret(m, 100);
@@ -297,10 +368,9 @@ interp_adaptive_machine(struct hart *h, int64_t budget)
             }
             pthread_mutex_unlock(&j->lock);
         } else {
-            jump_add(m, pc, code);
+            jump_add(m, pc, place, code);
         }
         m->jit.page = pc & TLB_PAGE_MASK;
-        m->jit.pages[pc >> 18 & 63] |= UINT64_C(1) << (pc >> 12 & 63);
         m->jit.left = (int64_t)(end - h->instret);
         m->entry = m->jit.left;
         from = j->enter(h, code);

@@ -42,6 +42,7 @@
 #define TRANSLATIONS (1u << 18)
 #define EXITS (1u << 20)
 #define USUAL_BYTES ((uint64_t)64 << 20)
+#define MACHINE_BYTES ((uint64_t)256 << 20) /* of a whole system's programs; what is not used costs nothing */
 #define ENTRIES_BYTES (GUEST_TOP * 2)
 #define HOT1_MAX 10000       /* times; the count has 16 bits */
 #define BUSY_NS 50000        /* CPU time for each translation, if five times as long as it takes to make one */
@@ -297,14 +298,15 @@ jit_init(struct engine *en, struct err *e)
     en->jit = j;
     pthread_mutex_init(&j->lock, NULL);
     const struct engine_tuning *tune = &en->cfg.tuning;
-    j->size = tune->code_cache != 0 ? (tune->code_cache + PAGE - 1) & ~(uint64_t)(PAGE - 1) : USUAL_BYTES;
+    const uint64_t usual = j->machine != NULL ? MACHINE_BYTES : USUAL_BYTES;
+    j->size = tune->code_cache != 0 ? (tune->code_cache + PAGE - 1) & ~(uint64_t)(PAGE - 1) : usual;
     const uint64_t more = j->size > USUAL_BYTES ? j->size : USUAL_BYTES;
     j->max_translations = (uint32_t)(TRANSLATIONS * more / USUAL_BYTES);
     const uint64_t counts_bytes = (j->max_translations * sizeof *j->counts + PAGE - 1) & ~(uint64_t)(PAGE - 1);
     j->data_bytes = DATA_BYTES * more / USUAL_BYTES & ~(uint64_t)(PAGE - 1);
     j->max_exits = (uint32_t)(EXITS * more / USUAL_BYTES);
     j->hot1 = tune->hot1 != 0 ? tune->hot1 - 1 : 24;
-    j->hot2 = tune->hot2 != 0 ? tune->hot2 - 1 : 1500;
+    j->hot2 = tune->hot2 != 0 ? tune->hot2 - 1 : j->machine != NULL ? 600 : 1500; /* a machine's first tier counts and looks up more */
     j->opts = IROPT_ALL & ~tune->opts_off;
     if (j->machine != NULL) { /* accesses may be of a device's registers, or of two pages */
         j->opts &= ~(unsigned)(IROPT_HLE | IROPT_BYTES | IROPT_LRSC | IROPT_UNROLL);
