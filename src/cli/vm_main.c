@@ -595,7 +595,7 @@ int
 main(int argc, char **argv)
 {
     struct boot_options o = {
-        .cfg = {.n_harts = 1, .ram_bytes = UINT64_C(1) << 30, .engine = ENGINE_THREADED, .net = VM_NET_DEFAULT, .console_log = -1},
+        .cfg = {.n_harts = 1, .ram_bytes = UINT64_C(1) << 30, .engine = ENGINE_ADAPTIVE, .net = VM_NET_DEFAULT, .console_log = -1},
     };
     struct err e = {""};
     if (argc > 0 && strcmp(argv[0], "ps") == 0) {

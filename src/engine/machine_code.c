@@ -31,8 +31,9 @@ machine_code_init(struct engine *en, uint64_t ram_bytes, struct err *e)
     c->ram_bytes = ram_bytes;
     c->copy = mmap(NULL, ram_bytes, PROT_READ | PROT_WRITE, how, -1, 0);
     c->seen = mmap(NULL, seen_bytes(c), PROT_READ | PROT_WRITE, how, -1, 0);
+    c->asked = mmap(NULL, seen_bytes(c), PROT_READ | PROT_WRITE, how, -1, 0);
     c->any = mmap(NULL, ram_bytes / 4096, PROT_READ | PROT_WRITE, how, -1, 0);
-    if (c->copy == MAP_FAILED || c->seen == MAP_FAILED || c->any == MAP_FAILED) {
+    if (c->copy == MAP_FAILED || c->seen == MAP_FAILED || c->asked == MAP_FAILED || c->any == MAP_FAILED) {
         return err_set(e, -ENOMEM, "reserve address space for a translator");
     }
     madvise(c->copy, ram_bytes, MADV_DONTDUMP);
@@ -49,6 +50,9 @@ machine_code_fini(struct engine *en)
         }
         if (c->seen != MAP_FAILED && c->seen != NULL) {
             munmap(c->seen, seen_bytes(c));
+        }
+        if (c->asked != MAP_FAILED && c->asked != NULL) {
+            munmap(c->asked, seen_bytes(c));
         }
         if (c->any != MAP_FAILED && c->any != NULL) {
             munmap(c->any, c->ram_bytes / 4096);

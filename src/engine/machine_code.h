@@ -14,6 +14,7 @@ struct machine_code {
     uint8_t *copy;       /* own: of RAM, where something was translated */
     uint8_t *any;        /* own, by page: something has been translated there */
     uint64_t *seen;      /* own, by page: fences + 1 when the copy was last what memory was; 0: there is none */
+    uint64_t *asked;     /* own, the same: … when a hart that had not been there of late came to it */
 };
 
 #endif

@@ -62,7 +62,7 @@ struct machine_jit {
     struct engine *en;          /* ref: the system's */
     struct jump_cache *caches;  /* own; NULL: without a translator */
     uint64_t flushes;           /* of the TLB, that they have seen */
-    uint64_t synced;            /* which fence.i of all harts' was its last */
+    uint64_t synced[4];         /* which of all harts' fence.is were its last */
     uint64_t pages[64];         /* a bit for each page, by its low bits, that has been executed since they were all empty */
 };
 

@@ -201,7 +201,7 @@ look_at_page(struct engine *en, const uint8_t *live, uint64_t place)
     pthread_mutex_unlock(&en->jit->lock);
 }
 
-/* Of the jumps those to pages that somebody has looked at since then stay, if the pages are the same now. */
+/* Of the jumps those to pages that somebody has come to since then stay, if the pages are the same now. */
 static void
 look_again(struct mhart *m, struct jump_cache *c, uint64_t since)
 {
@@ -211,7 +211,7 @@ look_again(struct mhart *m, struct jump_cache *c, uint64_t since)
     for (unsigned k = 0; k < c->n; k++) {
         const unsigned at = c->used[k];
         const uint64_t place = (uint64_t)c->page[at] * 4096;
-        if (__atomic_load_n(&code->seen[c->page[at]], __ATOMIC_ACQUIRE) > since) {
+        if (__atomic_load_n(&code->asked[c->page[at]], __ATOMIC_RELAXED) > since) {
             look_at_page(m->jit.en, physmap_ram(pm, pm->ram_base + place, 4096), place);
             c->used[n++] = (uint16_t)at;
         } else {
@@ -227,8 +227,9 @@ machine_jit_sync(struct mhart *m)
     if (m->jit.caches == NULL) {
         return;
     }
-    const uint64_t since = m->jit.synced;
-    m->jit.synced = __atomic_add_fetch(&m->jit.en->jit->machine->fences, 1, __ATOMIC_SEQ_CST);
+    const uint64_t since = m->jit.synced[0];
+    memmove(m->jit.synced, m->jit.synced + 1, sizeof m->jit.synced - sizeof m->jit.synced[0]);
+    m->jit.synced[ARRAY_LEN(m->jit.synced) - 1] = __atomic_add_fetch(&m->jit.en->jit->machine->fences, 1, __ATOMIC_SEQ_CST);
     for (unsigned w = 0; w < WAYS; w++) {
         look_again(m, &m->jit.caches[w], since);
     }
@@ -251,7 +252,9 @@ place_of(struct mhart *m, uint64_t pc)
         const uint64_t off = f->gpa - pm->ram_base;
         f->place = physmap_ram(pm, f->gpa, 4096) != NULL ? off : UINT64_MAX;
         if (f->place != UINT64_MAX) {
+            struct machine_code *const c = m->jit.en->jit->machine;
             look_at_page(m->jit.en, f->host, f->place);
+            __atomic_store_n(&c->asked[f->place / 4096], __atomic_load_n(&c->seen[f->place / 4096], __ATOMIC_RELAXED), __ATOMIC_RELAXED);
         }
         f->looked = true;
     }
@@ -313,6 +316,75 @@ code_at(struct mhart *m, uint64_t place)
     return entry != 0 ? j->code + entry : NULL;
 }
 
+/* It has been there of late: the hart is inside, with its code. */
+static const uint8_t *
+known(struct mhart *m)
+{
+    struct hart *const h = &m->h;
+    const struct jump *const to = jump_at(m->jit.jumps, h->pc);
+    if (to->pc != h->pc || h->frm != 0 || !jit_come_in(h->engine, h)) {
+        return NULL;
+    }
+    if (h->seen_epoch == h->engine->jit->epoch) {
+        return to->code;
+    }
+    jit_go_out(h->engine, h);
+    return NULL;
+}
+
+/* Code for h.pc, found or made, and the hart is inside; from: the exit that led here, to be chained. NULL: some was interpreted meanwhile. */
+static const uint8_t *
+find(struct mhart *m, uint32_t from)
+{
+    struct hart *const h = &m->h;
+    struct engine *const en = h->engine;
+    struct jit *const j = en->jit;
+    const uint64_t pc = h->pc, place = place_of(m, pc);
+    if (place == UINT64_MAX || h->frm != 0) {
+        interpret(m, 1);
+        return NULL;
+    }
+    if ((pc & 4095) == 4094 && insn_len(j->machine->copy[place]) == 4) { /* it lies in two pages */
+        interp_switch_machine(h, 1);
+        return NULL;
+    }
+    if (code_at(m, place) == NULL) {
+        if (atomic_load(&j->flush_wanted)) {
+            jit_flush_if_alone(en, h);
+        }
+        if (!warm(j, place) || atomic_load(&j->flush_wanted) || jit_translate(en, h, place) == NULL) {
+            interpret(m, 1);
+            return NULL;
+        }
+        __atomic_store_n(&j->machine->any[place / 4096], 1, __ATOMIC_RELAXED);
+    }
+    if (!jit_come_in(en, h)) {
+        interpret(m, 100);
+        return NULL;
+    }
+    const uint8_t *const code = code_at(m, place); /* as it is now that nobody flushes */
+    if (code == NULL) {
+        jit_go_out(en, h);
+        return NULL;
+    }
+    if (h->seen_epoch != j->epoch) {
+        h->seen_epoch = j->epoch;
+        machine_jumps_flush(m);
+        from = 0;
+    }
+    if (from >= FIRST_EXIT) {
+        pthread_mutex_lock(&j->lock);
+        struct translation *const t = jit_find(j, place);
+        if (t != NULL && from < j->n_exits && j->exits[from].pc == place && j->exits[from].slot != NULL) {
+            jit_chain(j, from, t);
+        }
+        pthread_mutex_unlock(&j->lock);
+    } else {
+        jump_add(m, pc, place, code);
+    }
+    return code;
+}
+
 void
 interp_adaptive_machine(struct hart *h, int64_t budget)
 {
@@ -320,56 +392,20 @@ interp_adaptive_machine(struct hart *h, int64_t budget)
     struct engine *const en = h->engine;
     struct jit *const j = en->jit;
     const uint64_t end = h->instret + (uint64_t)budget;
-    uint32_t from = 0; /* the exit that we came out of, to be chained */
+    uint32_t from = 0;
     for (;;) {
         if (__atomic_load_n(&h->attention, __ATOMIC_RELAXED) != 0 || m->look || (int64_t)(end - h->instret) <= 0) {
             return;
         }
-        const uint64_t pc = h->pc, place = place_of(m, pc);
-        if (place == UINT64_MAX || h->frm != 0) {
-            interpret(m, 1);
-            continue;
-        }
-        if ((pc & 4095) == 4094 && insn_len(en->jit->machine->copy[place]) == 4) { /* it lies in two pages */
-            interp_switch_machine(h, 1);
-            continue;
-        }
-        if (code_at(m, place) == NULL) {
-            if (atomic_load(&j->flush_wanted)) {
-                jit_flush_if_alone(en, h);
-            }
-            if (!warm(j, place) || atomic_load(&j->flush_wanted) || jit_translate(en, h, place) == NULL) {
-                from = 0;
-                interpret(m, 1);
+        const uint8_t *code = from < FIRST_EXIT ? known(m) : NULL;
+        if (code == NULL) {
+            code = find(m, from);
+            from = 0;
+            if (code == NULL) {
                 continue;
             }
-            __atomic_store_n(&j->machine->any[place / 4096], 1, __ATOMIC_RELAXED);
         }
-        if (!jit_come_in(en, h)) {
-            interpret(m, 100);
-            continue;
-        }
-        const uint8_t *const code = code_at(m, place); /* as it is now that nobody flushes */
-        if (code == NULL) {
-            jit_go_out(en, h);
-            from = 0;
-            continue;
-        }
-        if (h->seen_epoch != j->epoch) {
-            h->seen_epoch = j->epoch;
-            machine_jumps_flush(m);
-            from = 0;
-        }
-        if (from >= FIRST_EXIT) {
-            pthread_mutex_lock(&j->lock);
-            struct translation *const t = jit_find(j, place);
-            if (t != NULL && from < j->n_exits && j->exits[from].pc == place && j->exits[from].slot != NULL) {
-                jit_chain(j, from, t);
-            }
-            pthread_mutex_unlock(&j->lock);
-        } else {
-            jump_add(m, pc, place, code);
-        }
+        const uint64_t pc = h->pc;
         m->jit.page = pc & TLB_PAGE_MASK;
         m->jit.left = (int64_t)(end - h->instret);
         m->entry = m->jit.left;
@@ -393,6 +429,10 @@ interp_adaptive_machine(struct hart *h, int64_t budget)
             const struct translation *const t = hot != UINT64_MAX ? jit_find(j, hot) : NULL;
             if (t != NULL && t->tier == 1) {
                 jit_optimise(en, h, hot);
+            }
+            const uint8_t *const now = hot != UINT64_MAX ? code_at(m, hot) : NULL;
+            if (now != NULL) { /* not once more by way of the old one */
+                jump_add(m, h->pc, hot, now);
             }
             break;
         }
