@@ -1,7 +1,7 @@
 /*
- * vm_net.c - --net: user, with forwards; a tap; a socket between machines
+ * vm_net.c - --net: user, with forwards; a tap; a socket between machines; a VDE switch
  *
- * QEMU's names for options (-netdev stream, dgram, tap) are understood beside shorter ones of ours.
+ * QEMU's names for options (-netdev stream, dgram, tap, vde) are understood beside shorter ones of ours.
  */
 #include "cli/vm_net.h"
 #include "cli/cli.h"
@@ -76,7 +76,7 @@ take(struct words *w, const char *const names[], char *word)
     const struct {
         const char *name, **to;
     } all[] = {
-        {"ifname", &w->ifname}, {"fd", &w->fd}, {"path", &w->path}, {"addr.path", &w->path}, {"local", &w->path}, {"local.path", &w->path},
+        {"ifname", &w->ifname}, {"fd", &w->fd}, {"path", &w->path}, {"sock", &w->path}, {"addr.path", &w->path}, {"local", &w->path}, {"local.path", &w->path},
         {"remote", &w->remote}, {"remote.path", &w->remote}, {"server", &w->server}, {"mac", &w->mac},
     };
     if (value == NULL || value[1] == 0) {
@@ -145,6 +145,46 @@ open_tap(const char *name)
     return -err;
 }
 
+/*
+ * A port of a VDE switch (vde_switch(1)): the folder `path` has a socket "ctl". There we say where our datagrams come from, and are told where
+ * they go to; the connection stays open, and with it the port, until this program ends.
+ */
+static int
+open_vde(struct net_wire_config *wire, const char *path, const char **own)
+{
+    struct __attribute__((packed)) {
+        uint32_t magic, version, type; /* type: a port of the switch's choice */
+        struct sockaddr_un data;
+        char description[16];
+    } request = {0xfeedface, 3, 0, {.sun_family = AF_UNIX}, "doppel"};
+    static struct sockaddr_un to; /* what wire->to refers to */
+    char ctl[LOCAL_PATH_MAX + 1], at[LOCAL_PATH_MAX + 1];
+    const int n = snprintf(ctl, sizeof ctl, "%s/ctl", path);
+    snprintf(at, sizeof at, "%s/.doppel-%d", path, (int)getpid());
+    if (n < 0 || (size_t)n >= sizeof ctl || strlen(at) == sizeof at - 1) {
+        return -ENAMETOOLONG;
+    }
+    const int control = local_connect(ctl, 0);
+    if (control < 0) {
+        return control;
+    }
+    wire->fd = local_bind(at);
+    if (wire->fd < 0) {
+        close(control);
+        return wire->fd;
+    }
+    *own = strdup(at);
+    memcpy(request.data.sun_path, at, sizeof at);
+    const size_t bytes = sizeof request - sizeof request.description + strlen(request.description);
+    if (send(control, &request, bytes, MSG_NOSIGNAL) != (ssize_t)bytes || recv(control, &to, sizeof to, 0) <= (ssize_t)sizeof to.sun_family || to.sun_family != AF_UNIX ||
+        memchr(to.sun_path, 0, sizeof to.sun_path) == NULL) {
+        close(control);
+        return -EPROTO;
+    }
+    wire->to = to.sun_path;
+    return 0;
+}
+
 /* 0, or -errno: then *path is what it is about. */
 static int
 open_wire(struct net_wire_config *wire, const char *kind, const struct words *w, const char **path, const char **own)
@@ -156,6 +196,8 @@ open_wire(struct net_wire_config *wire, const char *kind, const struct words *w,
         wire->fd = inherited(w->fd);
     } else if (tap) {
         wire->fd = open_tap(w->ifname);
+    } else if (strcmp(kind, "vde") == 0) {
+        return open_vde(wire, w->path, own);
     } else if (wire->stream && server) {
         wire->listener = local_listen(w->path, SOCK_NONBLOCK);
         *own = w->path;
@@ -175,13 +217,14 @@ vm_net_parse(struct net_config *net, const char *shown, char *text, const char *
 {
     static const char *const user[] = {"mac", NULL}, *const tap[] = {"ifname", "fd", "mac", NULL};
     static const char *const stream[] = {"path", "addr.path", "fd", "server", "mac", NULL};
+    static const char *const vde[] = {"path", "sock", "mac", NULL};
     static const char *const dgram[] = {"local", "local.path", "remote", "remote.path", "fd", "mac", NULL};
     static const struct {
         const char *kind, *wants;
         const char *const *words;
     } kinds[] = {
         {"none", "", NULL}, {"user", "hostfwd=…, mac=…", user}, {"tap", "ifname=NAME or fd=N", tap}, {"stream", "path=PATH[,server=on] or fd=N", stream},
-        {"dgram", "local=PATH,remote=PATH or fd=N", dgram},
+        {"dgram", "local=PATH,remote=PATH or fd=N", dgram}, {"vde", "path=FOLDER", vde},
     };
     struct words w = {NULL};
     const char *kind = strsep(&text, ","), *path = NULL;
@@ -190,7 +233,7 @@ vm_net_parse(struct net_config *net, const char *shown, char *text, const char *
         k++;
     }
     if (k == ARRAY_LEN(kinds)) {
-        return cli_error(CMD_boot, "%s: none, user, tap, stream or dgram: %s", shown, kind);
+        return cli_error(CMD_boot, "%s: none, user, tap, stream, dgram or vde: %s", shown, kind);
     }
     net->kind = k == 0 ? NET_NONE : k == 1 ? NET_USER : NET_WIRE;
     net->wire = (struct net_wire_config){.fd = -1, .listener = -1};
