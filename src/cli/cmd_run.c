@@ -115,7 +115,7 @@ parse_opts(struct run *r, const char *text)
         const size_t len = strcspn(at, ",");
         const uint32_t bit = *at == '-' ? engine_opt_by_name(at + 1, len - 1) : 0;
         if (bit == 0) {
-            return cli_error(CMD_run, "%s: -fold, -cse, -fuse, -dse, -regions, -place, -nan, -box, -flags, -twice, -fma, -trust, -late, -lrsc, -bytes, -twins, -hle, -unroll, -high: %s", r->option, at);
+            return cli_error(CMD_run, "%s: -fold, -cse, -fuse, -dse, -regions, -place, -nan, -box, -flags, -twice, -fma, -trust, -late, -lrsc, -bytes, -twins, -hle, -unroll, -high, -select: %s", r->option, at);
         }
         r->opt.tuning.opts_off |= bit;
         at += len + (at[len] == ',');

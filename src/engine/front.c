@@ -24,6 +24,8 @@ struct front {
     struct ir *ir;
     uint64_t pc;
     bool taken;
+    ref *condition; /* into: where a branch leaves it, and is none; or NULL */
+    ref unless;     /* if that holds nothing is written; or 0 */
     bool ended;   /* control never reaches the next instruction */
     bool unknown; /* a word that is not inline */
 };
@@ -73,8 +75,14 @@ unknown(struct front *fr)
     return konst(fr, 0);
 }
 
+static inline void
+write_x(struct front *fr, unsigned g, ref v)
+{
+    ir_set(fr->ir, g, fr->unless == 0 || g == 0 ? v : ir_emit(fr->ir, IR_SELECT, 0, fr->unless, ir_get(fr->ir, g), v, 0));
+}
+
 #define R(reg) value(ir_get(fr->ir, i->reg))
-#define W(reg, v) ir_set(fr->ir, i->reg, as_int(fr, v))
+#define W(reg, v) write_x(fr, i->reg, as_int(fr, v))
 #define R_RD() value(ir_get(fr->ir, i->rd))
 #define IMM konst(fr, i->imm)
 #define K(c) konst(fr, (int64_t)(c))
@@ -232,6 +240,10 @@ branch(FRONT, val c)
         [IR_EQ] = IR_NE, [IR_NE] = IR_EQ, [IR_LT] = IR_GE, [IR_GE] = IR_LT, [IR_LTU] = IR_GEU, [IR_GEU] = IR_LTU};
     const struct ir_ins *cmp = &fr->ir->ins[c.r];
     const uint64_t there = fr->pc + (uint64_t)(int64_t)i->imm, behind = fr->pc + i->len;
+    if (fr->condition != NULL) {
+        *fr->condition = c.r;
+        return;
+    }
     if (there <= fr->pc) { /* every cycle of jumps has one that goes back, whatever the layout makes of it */
         ir_emit(fr->ir, IR_POLL, 0, 0, 0, 0, 0);
         cmp = &fr->ir->ins[c.r];
@@ -594,4 +606,16 @@ front_insn(struct ir *ir, const struct insn *i, uint64_t pc, bool taken)
         meanings[i->op](&fr, i);
     }
     return !fr.ended;
+}
+
+void
+front_select(struct ir *ir, const struct insn *i, const uint64_t *pcs, unsigned n)
+{
+    ref condition = 0;
+    struct front fr = {.ir = ir, .pc = pcs[0], .condition = &condition};
+    meanings[i->op](&fr, i);
+    for (unsigned k = 1; k <= n; k++) {
+        fr = (struct front){.ir = ir, .pc = pcs[k], .unless = condition};
+        meanings[i[k].op](&fr, &i[k]);
+    }
 }

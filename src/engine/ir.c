@@ -220,6 +220,8 @@ sign_extends(const struct ir *ir, ref r, unsigned depth)
         return depth < 4 && sign_extends(ir, i->a, depth + 1) && sign_extends(ir, i->b, depth + 1);
     case IR_NOT:
         return depth < 4 && sign_extends(ir, i->a, depth + 1);
+    case IR_SELECT:
+        return depth < 4 && sign_extends(ir, i->b, depth + 1) && sign_extends(ir, i->c, depth + 1);
     case IR_SRL:
         return ir_is_const(ir, i->b) && (ir->ins[i->b].imm & 63) > 32;
     case IR_SRA:

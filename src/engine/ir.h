@@ -98,7 +98,7 @@ enum {
     IROPT_FOLD = 1, IROPT_CSE = 2, IROPT_FUSE = 4, IROPT_DSE = 8, IROPT_REGIONS = 16, IROPT_PLACE = 32, IROPT_NAN = 64,
     IROPT_BOX = 128, IROPT_FLAGS = 256, IROPT_TWICE = 512,
     IROPT_FMA = 1024, IROPT_TRUST = 2048, IROPT_LATE = 4096, IROPT_LRSC = 8192, IROPT_BYTES = 16384, IROPT_TWINS = 32768,
-    IROPT_HLE = 65536, IROPT_UNROLL = 131072, IROPT_HIGH = 262144, IROPT_ALL = 524287,
+    IROPT_HLE = 65536, IROPT_UNROLL = 131072, IROPT_HIGH = 262144, IROPT_SELECT = 524288, IROPT_ALL = 1048575,
 };
 
 extern const char *const ir_names[IR_OP_COUNT];
@@ -151,6 +151,8 @@ unsigned lrsc_join(struct ir *ir);
  * behind it; the IR then leaves on the other side. Returns false if the instruction ends the extended block whatever follows.
  */
 bool front_insn(struct ir *ir, const struct insn *i, uint64_t pc, bool taken);
+/* A branch, and the n instructions behind it that it jumps over: they write integer registers and do nothing else. */
+void front_select(struct ir *ir, const struct insn *i, const uint64_t *pcs, unsigned n);
 /* Is the meaning inline, or does the interpreter execute it? The second: in a machine. */
 bool front_is_inline(const struct insn *i);
 bool front_is_inline_machine(const struct insn *i);

@@ -145,6 +145,7 @@ struct region {
     struct rblock blocks[REGION_BLOCKS];
     struct insn insns[REGION_INSNS];
     uint64_t pcs[REGION_INSNS];
+    uint8_t skips[REGION_INSNS]; /* a branch over so many instructions, which are done without a jump: what they write is selected */
     uint32_t words[REGION_INSNS]; /* as they were read: what the translation is made from */
     uint32_t hle, hle_bytes;      /* enum hle: what it begins with; and the guest's code for that, all of it */
     uint8_t hle_code[HLE_BYTES];
@@ -153,7 +154,7 @@ struct region {
 struct jit_stats {
     unsigned long blocks, regions, bytes, insns, exits[JX_COUNT], chains, flushes, invalidated, hot, interp_runs, faults, hle_faults;
     unsigned hle[HLE_ROUTINES_MAX]; /* translations that begin with it */
-    unsigned long shared, folded, dead, spills, lazy_nans, lazy_boxes, settled, flags_kept, amodes, unstored, halves, pairs, merged, twins, unrolled, high, checked, checked_insns, unchecked;
+    unsigned long shared, folded, dead, spills, lazy_nans, lazy_boxes, settled, flags_kept, amodes, unstored, halves, pairs, merged, twins, unrolled, high, selected, checked, checked_insns, unchecked;
 };
 
 struct jit {

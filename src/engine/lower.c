@@ -290,7 +290,7 @@ lower_control(struct lower *l, const struct ir_ins *i)
             go_if(l, (enum cc)(l->compared_cc ^ (i->aux == IR_EQ)), (uint64_t)i->imm);
             break;
         }
-        go_if(l, compare(l, (enum ir_op)i->aux, i->a, i->b), (uint64_t)i->imm);
+        go_if(l, compare(l, l->i, (enum ir_op)i->aux, i->a, i->b), (uint64_t)i->imm);
         break;
     case IR_JMP:
         machine_count_to(l, i->pos + 1u);
@@ -570,6 +570,11 @@ lower_blocks(struct lower *l, unsigned version)
                 lower_unit(l);
             }
             ir->gi = (uint16_t)n;
+            if (r->skips[n] != 0) {
+                front_select(ir, &r->insns[n], &r->pcs[n], r->skips[n]);
+                n += r->skips[n];
+                continue;
+            }
             open = front_insn(ir, &r->insns[n], r->pcs[n], k->taken && n + 1 == k->first + k->count);
             ir->pos++;
         }

@@ -109,6 +109,7 @@ struct lower {
     uint32_t n_recipes, last_recipe;
     ref twin[IR_LIMIT];        /* lower_twins.c: a later value that this one's instruction makes as well, or 0 */
     bool made[IR_LIMIT];       /* … and has made */
+    bool selects[IR_LIMIT];    /* a comparison that one SELECT alone wants, which makes it */
     uint16_t uses[IR_LIMIT];
     uint16_t set_at[IR_LIMIT]; /* the SET or SETF that a value may be made in place for, or 0 */
     uint8_t within[IR_LIMIT];  /* known to be an address of the guest's: WITHIN_*, or 0 */
@@ -184,8 +185,8 @@ void fault_for(struct lower *l, uint64_t pc, const struct fstate *fs); /* the sa
 void bail(struct lower *l, uint8_t *from); /* a jump to here leaves for the interpreter, before this instruction */
 struct stub *stub_new(struct lower *l, enum stub_kind k, uint8_t *from);
 
-/* Compare a with b; the condition that then stands for the relation op (IR_EQ … IR_GEU). */
-enum cc compare(struct lower *l, enum ir_op op, ref a, ref b);
+/* Compare a with b, for instruction k; the condition that then stands for the relation op (IR_EQ … IR_GEU). */
+enum cc compare(struct lower *l, unsigned k, enum ir_op op, ref a, ref b);
 /* Where a value is in memory, if it is in no register and not needed again: an operand that costs no register. */
 bool memory_operand(struct lower *l, ref r, struct mem *m);
 

@@ -168,7 +168,7 @@ is_relation(enum ir_op op)
 static void
 set_if(struct lower *l, const struct ir_ins *i)
 {
-    const enum cc cc = compare(l, (enum ir_op)i->op, i->a, i->b);
+    const enum cc cc = compare(l, l->i, (enum ir_op)i->op, i->a, i->b);
     const int d = def_int(l, i->a);
     x_mov_imm(&l->x, d, 0); /* an extension would have to wait */
     x_rr8(&l->x, X_SETCC | cc, false, 0, d);
@@ -179,16 +179,23 @@ static void
 select3(struct lower *l, const struct ir_ins *i)
 {
     struct x64 *x = &l->x;
-    const int k = use_int(l, i->a);
-    x_rr(x, X_TEST, true, k, k);
-    l->lock &= ~(1u << k); /* the flags have it; moves leave them alone */
+    const uint32_t locked = l->lock;
+    enum cc cc = CC_NE;
+    if (l->selects[i->a]) {
+        const struct ir_ins *c = &l->ir->ins[i->a];
+        cc = compare(l, i->a, (enum ir_op)c->op, c->a, c->b);
+    } else {
+        const int k = use_int(l, i->a);
+        x_rr(x, X_TEST, true, k, k);
+    }
+    l->lock = locked; /* the flags have it; moves leave them alone */
     const int b = use_int(l, i->b), c = use_int(l, i->c);
     const int d = def_int(l, i->c);
     if (d == b && d != c) {
-        x_rr(x, X_CMOV | CC_E, true, d, c);
+        x_rr(x, X_CMOV | (cc ^ 1), true, d, c);
     } else {
         x_mov(x, d, c);
-        x_rr(x, X_CMOV | CC_NE, true, d, b);
+        x_rr(x, X_CMOV | cc, true, d, b);
     }
     made_int(l, d);
 }
@@ -321,14 +328,14 @@ byte_of(struct lower *l, const struct ir_ins *i)
 }
 
 enum cc
-compare(struct lower *l, enum ir_op op, ref a, ref b)
+compare(struct lower *l, unsigned k, enum ir_op op, ref a, ref b)
 {
     static const uint8_t ccs[IR_OP_COUNT] = {[IR_EQ] = CC_E,   [IR_NE] = CC_NE,  [IR_LT] = CC_L,  [IR_GE] = CC_GE,
                                              [IR_LTU] = CC_B,  [IR_GEU] = CC_AE};
     static const uint8_t mirror[16] = {[CC_E] = CC_E,  [CC_NE] = CC_NE, [CC_L] = CC_G,  [CC_GE] = CC_LE,
                                        [CC_B] = CC_A,  [CC_AE] = CC_BE};
     enum cc cc = (enum cc)ccs[op];
-    const bool w = !l->sext[l->i]; /* else the low halves say it */
+    const bool w = !l->sext[k]; /* else the low halves say it */
     const struct ir_ins *pa = &l->ir->ins[a], *pb = &l->ir->ins[b];
     if (pa->op == IR_CONST && pb->op != IR_CONST) {
         const ref t = a;

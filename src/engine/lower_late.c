@@ -136,6 +136,8 @@ can_wait(struct lower *l, unsigned k)
     return ir_args[i->op] == 1 || ir_is_known(ir, i->a) || ir_is_known(ir, i->b) || (i->op == IR_ADD && !l->as_value[k]);
 }
 
+static void demand(struct lower *l, ref r);
+
 static void
 used_now(struct lower *l, ref r)
 {
@@ -148,6 +150,11 @@ place(struct lower *l, unsigned k)
     const struct ir_ins *i = &l->ir->ins[k];
     const ref args[3] = {i->a, i->b, i->c};
     const struct amode *m = &l->amodes[k];
+    if (i->op == IR_SELECT && l->selects[i->a]) {
+        const struct ir_ins *c = &l->ir->ins[i->a];
+        demand(l, c->a);
+        demand(l, c->b);
+    }
     l->order[++l->n_order] = (uint16_t)k;
     l->when[k] = (uint16_t)l->n_order;
     for (unsigned a = 0; a < ir_args[i->op]; a++) {
@@ -157,6 +164,10 @@ place(struct lower *l, unsigned k)
         } else {
             used_now(l, args[a]);
         }
+    }
+    if (i->op == IR_SELECT && l->selects[i->a]) {
+        used_now(l, l->ir->ins[i->a].a);
+        used_now(l, l->ir->ins[i->a].b);
     }
 }
 
@@ -302,6 +313,9 @@ late_order(struct lower *l)
                 }
             }
             l->order[++l->n_order] = (uint16_t)k;
+            continue;
+        }
+        if (l->selects[k]) {
             continue;
         }
         if (can_wait(l, k)) {

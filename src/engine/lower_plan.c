@@ -69,6 +69,7 @@ lower_plan(struct lower *l)
     }
     twins_find(l);
     memset(l->last, 0, ir->n * sizeof l->last[0]);
+    memset(l->selects, 0, ir->n * sizeof l->selects[0]);
     memset(l->uses, 0, ir->n * sizeof l->uses[0]);
     memset(l->set_at, 0, ir->n * sizeof l->set_at[0]);
     memset(l->within, 0, ir->n * sizeof l->within[0]);
@@ -114,9 +115,13 @@ lower_plan(struct lower *l)
             x_dead = f_dead = 0;
             x_again = late_syncs(l, i) ? 0 : x_again;
         }
+        l->selects[k] = l->selects[k] && l->uses[k] == 1 && i->op >= IR_EQ && i->op <= IR_GEU;
         if ((ir_pure[i->op] || i->op == IR_FLAGS) && l->uses[k] == 0 && k < l->n_given) {
             i->op = IR_NOP;
             continue;
+        }
+        if (i->op == IR_SELECT && l->waits) {
+            l->selects[i->a] = true;
         }
         const unsigned n = ir_args[i->op];
         const ref args[3] = {i->a, n > 1 ? i->b : (ref)0, n > 2 ? i->c : (ref)0};
@@ -127,6 +132,7 @@ lower_plan(struct lower *l)
     }
     uint16_t pending = 0;
     for (unsigned k = 1; k < ir->n; k++) {
+        l->selects[l->twin[k]] = false;
         const struct ir_ins *i = &ir->ins[k];
         if (i->op == IR_SET || i->op == IR_SETF) {
             const ref v = i->a;

@@ -17,6 +17,8 @@
 #define LOOP_DEPTH 4 /* … and how many count, one inside another */
 #define UNROLL_INSNS 24 /* a loop of one block that is no longer stands twice: half the polls, and what one turn makes the next knows */
 #define AGAIN_INSNS 100 /* a region with f registers in homes that is no longer may be part of others */
+#define SELECT_INSNS 2 /* so few instructions that a branch jumps over are done without it, if neither way is more often than … */
+#define SELECT_RATIO 8 /* … so many times the other */
 #define UNROLLED 32 /* at most: REGION_BLOCKS is twice what region_grow() makes */
 
 static uint16_t
@@ -109,6 +111,59 @@ has_words(const struct region *r, const struct insn *i)
     return r->machine ? i->op != OP_ILLEGAL : front_is_inline(i);
 }
 
+/* It writes an integer register, and takes a cycle or two. */
+static bool
+is_plain(const struct insn *i)
+{
+    switch (i->op) {
+    case OP_lui: case OP_addi: case OP_slti: case OP_sltiu: case OP_xori: case OP_ori: case OP_andi: case OP_slli: case OP_srli: case OP_srai:
+    case OP_add: case OP_sub: case OP_sll: case OP_slt: case OP_sltu: case OP_xor: case OP_srl: case OP_sra: case OP_or: case OP_and:
+    case OP_addiw: case OP_slliw: case OP_srliw: case OP_sraiw: case OP_addw: case OP_subw: case OP_sllw: case OP_srlw: case OP_sraw:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/*
+ * The region's last instruction is a branch, of block b. If it jumps over few plain instructions, and as often does as does not, which the host
+ * cannot foretell, they become part of the block: whose compiler had conditional moves would have written it so. Returns how many they are.
+ */
+static unsigned
+select_behind(struct engine *en, struct hart *h, struct region *r, struct rblock *b, unsigned max)
+{
+    struct jit *j = en->jit;
+    const unsigned at = r->n_insns - 1;
+    const struct insn *const branch = &r->insns[at];
+    const uint64_t behind = r->pcs[at] + branch->len, there = r->pcs[at] + (uint64_t)(int64_t)branch->imm;
+    if (!(j->opts & IROPT_SELECT) || j->profile != NULL || !is_branch(branch) || there <= behind || there - behind > 4 * SELECT_INSNS) {
+        return 0;
+    }
+    const uint64_t not_taken = count_of(j, behind), taken = count_of(j, there);
+    if (not_taken == 0 || taken == 0 || not_taken > SELECT_RATIO * taken || taken > SELECT_RATIO * not_taken) {
+        return 0;
+    }
+    uint64_t pc = behind;
+    unsigned n = 0;
+    for (; pc != there && n < SELECT_INSNS && at + 1 + n < REGION_INSNS && b->count + n < max; n++) {
+        struct insn *const i = &r->insns[at + 1 + n];
+        if (!fetch(en, h, pc, i, &r->words[at + 1 + n]) || !is_plain(i) || i->rd == 0) {
+            return 0;
+        }
+        r->pcs[at + 1 + n] = pc;
+        r->skips[at + 1 + n] = 0;
+        pc += i->len;
+    }
+    if (pc != there) {
+        return 0;
+    }
+    r->skips[at] = (uint8_t)n;
+    r->n_insns += n;
+    b->count += n;
+    j->stats.selected++;
+    return n;
+}
+
 /* Append the block at pc; `leaders`: it also ends where another begins. */
 static bool
 append(struct engine *en, struct hart *h, struct region *r, uint64_t pc, unsigned max, bool leaders)
@@ -139,11 +194,16 @@ append(struct engine *en, struct hart *h, struct region *r, uint64_t pc, unsigne
         if (b->count == 0 && (!has_words(r, i) || i->op == OP_ILLEGAL)) {
             return false; /* the interpreter's */
         }
+        r->skips[r->n_insns] = 0;
         r->pcs[r->n_insns++] = pc;
         b->count++;
         pc += i->len;
         if (ends_block(r, i)) {
-            break;
+            const unsigned skips = leaders ? select_behind(en, h, r, b, max) : 0;
+            if (skips == 0) {
+                break;
+            }
+            pc = r->pcs[r->n_insns - 1] + r->insns[r->n_insns - 1].len;
         }
     }
     if (b->count == 0) {
@@ -378,6 +438,11 @@ assign(struct engine *en, struct region *r, const uint64_t *pcs, const uint32_t 
         }
         ir_reset(ir);
         for (unsigned i = b->first; i < b->first + b->count && ir_room(ir); i++) {
+            if (r->skips[i] != 0) {
+                front_select(ir, &r->insns[i], &r->pcs[i], r->skips[i]);
+                i += r->skips[i];
+                continue;
+            }
             front_insn(ir, &r->insns[i], r->pcs[i], b->taken);
         }
         /* Each use of a value counts for the register that holds it, and each write. */

@@ -195,7 +195,7 @@ static const struct {
     uint32_t bit;
 } opt_names[] = {{"fold", IROPT_FOLD}, {"cse", IROPT_CSE}, {"fuse", IROPT_FUSE}, {"dse", IROPT_DSE}, {"regions", IROPT_REGIONS},
               {"place", IROPT_PLACE}, {"nan", IROPT_NAN},   {"box", IROPT_BOX},   {"flags", IROPT_FLAGS}, {"twice", IROPT_TWICE}, {"fma", IROPT_FMA},
-              {"trust", IROPT_TRUST}, {"late", IROPT_LATE}, {"lrsc", IROPT_LRSC}, {"bytes", IROPT_BYTES}, {"twins", IROPT_TWINS}, {"hle", IROPT_HLE}, {"unroll", IROPT_UNROLL}, {"high", IROPT_HIGH}};
+              {"trust", IROPT_TRUST}, {"late", IROPT_LATE}, {"lrsc", IROPT_LRSC}, {"bytes", IROPT_BYTES}, {"twins", IROPT_TWINS}, {"hle", IROPT_HLE}, {"unroll", IROPT_UNROLL}, {"high", IROPT_HIGH}, {"select", IROPT_SELECT}};
 
 uint32_t
 engine_opt_by_name(const char *name, size_t len)
@@ -221,11 +221,11 @@ engine_stats(const struct engine *en, char *text, size_t size)
     int n = snprintf(
         text, size,
         "blocks %lu, regions %lu, guest instructions %lu, bytes %lu\n"
-        "folded %lu, shared %lu, dead %lu, spilled %lu, late NaNs %lu, late boxes %lu, settled %lu, flags kept %lu, addresses %lu, not stored %lu, halves %lu, pairs %lu, merged %lu, twins %lu, unrolled %lu, high %lu\n"
+        "folded %lu, shared %lu, dead %lu, spilled %lu, late NaNs %lu, late boxes %lu, settled %lu, flags kept %lu, addresses %lu, not stored %lu, halves %lu, pairs %lu, merged %lu, twins %lu, unrolled %lu, high %lu, selected %lu\n"
         "chains %lu, forgotten %lu, flushes %lu, faults %lu, hot %lu, interpreted runs %lu\n"
         "exits: indirect %lu, chain %lu, hot %lu, poll %lu, interpreter %lu, system call %lu, other %lu\n",
         s->blocks, s->regions, s->insns, s->bytes, j->ir->folded, j->ir->shared, s->dead, s->spills, s->lazy_nans,
-        s->lazy_boxes, s->settled, s->flags_kept, s->amodes, s->unstored, s->halves, s->pairs, s->merged, s->twins, s->unrolled, s->high, s->chains, s->invalidated,
+        s->lazy_boxes, s->settled, s->flags_kept, s->amodes, s->unstored, s->halves, s->pairs, s->merged, s->twins, s->unrolled, s->high, s->selected, s->chains, s->invalidated,
         s->flushes, s->faults, s->hot, s->interp_runs, x[JX_INDIRECT], x[JX_CHAIN], x[JX_HOT], x[JX_POLL], x[JX_INTERP],
         x[JX_ECALL], x[JX_EBREAK] + x[JX_ILLEGAL] + x[JX_FENCE_I]);
     if (kept != NULL && n >= 0 && (size_t)n < size) {
@@ -309,7 +309,7 @@ jit_init(struct engine *en, struct err *e)
     j->hot2 = tune->hot2 != 0 ? tune->hot2 - 1 : j->machine != NULL ? 600 : 1500; /* a machine's first tier counts and looks up more */
     j->opts = IROPT_ALL & ~tune->opts_off;
     if (j->machine != NULL) { /* accesses may be of a device's registers, or of two pages */
-        j->opts &= ~(unsigned)(IROPT_HLE | IROPT_BYTES | IROPT_LRSC | IROPT_UNROLL);
+        j->opts &= ~(unsigned)(IROPT_HLE | IROPT_BYTES | IROPT_LRSC | IROPT_UNROLL | IROPT_SELECT);
     }
     /* Their addresses are the host's; who counts or compares wants the guest's instructions. */
     if (en->cfg.guest_base != 0 || (tune->show & (ENGINE_PROFILE | ENGINE_LOCKSTEP | ENGINE_BORDER))) {

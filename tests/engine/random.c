@@ -80,6 +80,7 @@ static struct machine machines[] = {
     {"-twins", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5}},
     {"-unroll", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5}},
     {"-high", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5}},
+    {"-select", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5}},
     {"lockstep", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5, .show = ENGINE_LOCKSTEP}},
     {"border", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5, .show = ENGINE_BORDER}},
     {"none", ADAPTIVE, .tuning = {.hot1 = 1, .hot2 = 5, .opts_off = ~0u}},
