@@ -91,8 +91,10 @@ flush(struct qmp_client *c)
         }
         done += (size_t)n;
     }
-    memmove(c->out, c->out + done, c->n_out - done);
-    c->n_out -= done;
+    if (done > 0) {
+        c->n_out -= done;
+        memmove(c->out, c->out + done, c->n_out);
+    }
     const bool waits = c->n_out > 0;
     if (!waits && c->ended) {
         drop(c);
