@@ -575,10 +575,17 @@ static const uint8_t kinds[OP_COUNT] = {
 #undef INSN16
 };
 
+/* Who waits for another hart lets it run, should it have no processor: that is the monitor's to do. */
+static bool
+waits(const struct insn *i)
+{
+    return i->op == OP_pause || i->op == OP_wrs_nto || i->op == OP_wrs_sto;
+}
+
 bool
 front_is_inline_machine(const struct insn *i)
 {
-    return i->op != OP_ILLEGAL && i->op != OP_fence_i && (kinds[i->op] & OF_SYSTEM) == 0 && front_is_inline(i);
+    return !waits(i) && i->op != OP_ILLEGAL && i->op != OP_fence_i && (kinds[i->op] & OF_SYSTEM) == 0 && front_is_inline(i);
 }
 
 static bool

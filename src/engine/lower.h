@@ -178,7 +178,7 @@ void shuffle_in(struct lower *l, const struct rblock *to);
 
 /* lower.c */
 struct mem address(struct lower *l, ref base, int64_t disp); /* base is a register */
-struct mem operand_at(struct lower *l, ref base, int64_t disp); /* it need not be */
+struct mem access_at(struct lower *l, const struct ir_ins *i, bool store); /* where that load or store goes */
 uint64_t pc_here(const struct lower *l); /* of the guest instruction that is being lowered */
 void fault_here(struct lower *l); /* the next host instruction may fault */
 void fault_for(struct lower *l, uint64_t pc, const struct fstate *fs); /* the same, for another guest instruction */

@@ -71,6 +71,22 @@ check_base(struct lower *l, ref base, int reg)
 }
 
 struct mem
+address(struct lower *l, ref base, int64_t disp)
+{
+    if (l->en->cfg.guest_base == 0) {
+        const int r = use_int(l, base);
+        check_base(l, base, r);
+        return M(r, disp);
+    }
+    const int t = temp_int(l);
+    put_int(l, t, base);
+    check_base(l, base, t);
+    x_rm(&l->x, X_ADD, true, t, M(RBP, HART(guest_base)));
+    return M(t, disp);
+}
+
+/* The base need not be a register. */
+static struct mem
 operand_at(struct lower *l, ref base, int64_t disp)
 {
     const struct amode *a = &l->amodes[l->i];
@@ -87,16 +103,7 @@ operand_at(struct lower *l, ref base, int64_t disp)
 }
 
 struct mem
-address(struct lower *l, ref base, int64_t disp)
+access_at(struct lower *l, const struct ir_ins *i, bool store)
 {
-    if (l->en->cfg.guest_base == 0) {
-        const int r = use_int(l, base);
-        check_base(l, base, r);
-        return M(r, disp);
-    }
-    const int t = temp_int(l);
-    put_int(l, t, base);
-    check_base(l, base, t);
-    x_rm(&l->x, X_ADD, true, t, M(RBP, HART(guest_base)));
-    return M(t, disp);
+    return l->j->machine ? lower_ram(l, i, i->aux & 3, store) : operand_at(l, i->a, i->imm);
 }

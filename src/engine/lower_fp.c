@@ -651,7 +651,7 @@ convert(struct lower *l, const struct ir_ins *i)
 static void
 load_fp(struct lower *l, const struct ir_ins *i)
 {
-    const struct mem m = l->j->machine ? lower_ram(l, i, i->aux & 3, false) : operand_at(l, i->a, i->imm);
+    const struct mem m = access_at(l, i, false);
     const int d = def_fp(l, 0);
     log_before(l, m);
     fault_here(l);

@@ -378,7 +378,7 @@ load(struct lower *l, const struct ir_ins *i)
     } ops[] = {[IRT_U8] = {X_MOVZX8, false},  [IRT_U16] = {X_MOVZX16, false}, [IRT_U32] = {X_MOV, false},
                [IRT_U64] = {X_MOV, true},     [IRT_S8] = {X_MOVSX8, true},    [IRT_S16] = {X_MOVSX16, true},
                [IRT_S32] = {X_MOVSXD, true}};
-    const struct mem m = l->j->machine ? lower_ram(l, i, i->aux & 3, false) : operand_at(l, i->a, i->imm);
+    const struct mem m = access_at(l, i, false);
     const int d = def_int(l, i->a);
     log_before(l, m);
     fault_here(l);
@@ -395,7 +395,7 @@ store(struct lower *l, const struct ir_ins *i)
     if (ir_class[v->op] == IRC_FP && i->aux >= IRT_U32) {
         fp_canonical_stores(l, i->b);
         const int f = i->aux == IRT_U64 ? fp_use_bits(l, i->b) : use_fp(l, i->b);
-        const struct mem m = l->j->machine ? lower_ram(l, i, i->aux, true) : operand_at(l, i->a, i->imm);
+        const struct mem m = access_at(l, i, true);
         log_before(l, m);
         fault_here(l);
         if (i->aux == IRT_U64) {
@@ -406,7 +406,7 @@ store(struct lower *l, const struct ir_ins *i)
         log_fp(l, 1u << i->aux, ACCESS_WRITES, f);
         return;
     }
-    const struct mem m = l->j->machine ? lower_ram(l, i, i->aux, true) : operand_at(l, i->a, i->imm);
+    const struct mem m = access_at(l, i, true);
     if (v->op == IR_CONST && (i->aux != IRT_U64 || v->imm == (int32_t)v->imm)) {
         log_before(l, m);
         fault_here(l);
