@@ -323,7 +323,7 @@ void
 machine_fence(struct mhart *m, bool by_va, uint64_t va, bool by_asid, uint64_t asid)
 {
     m->stats.fences++;
-    machine_jumps_fence(m, by_va, va);
+    machine_jumps_fence(m, by_va, va, by_asid);
     softtlb_fence(&m->t, by_va, va, by_asid, (unsigned)asid & 0xffff);
 }
 

@@ -41,7 +41,7 @@ struct code_page;
 struct jump_cache;
 
 /* With a translator (system_jit.c): what translated code finds at its hart. */
-#define JUMPS 2048
+#define JUMPS 4096
 struct jump {
     uint64_t pc; /* odd: none */
     const void *code;

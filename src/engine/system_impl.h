@@ -118,7 +118,7 @@ void machine_jit_leave(struct mhart *m); /* around a new struct hart */
 void machine_jit_enter(struct mhart *m);
 void machine_jit_sync(struct mhart *m);      /* fence.i */
 void machine_jumps_select(struct mhart *m);  /* another way to fetch */
-void machine_jumps_fence(struct mhart *m, bool by_va, uint64_t va); /* sfence.vma, before the TLB's */
+void machine_jumps_fence(struct mhart *m, bool by_va, uint64_t va, bool by_asid); /* sfence.vma, before the TLB's */
 void machine_jumps_flush(struct mhart *m);   /* addresses may be elsewhere now */
 uint32_t machine_missed(struct hart *h);
 

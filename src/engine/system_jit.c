@@ -30,6 +30,7 @@
 struct jump_cache {
     uint64_t key;          /* the fetch key that it is good for */
     bool made;
+    bool local;            /* some of it is of this space alone */
     unsigned n;            /* so many are not empty: */
     uint16_t used[JUMPS];
     uint32_t page[JUMPS];  /* of RAM, that each leads to */
@@ -51,6 +52,7 @@ empty(struct jump_cache *c)
     while (c->n > 0) {
         c->at[c->used[--c->n]].pc = 1;
     }
+    c->local = false;
 }
 
 void
@@ -71,11 +73,15 @@ note_page(struct mhart *m, uint64_t pc)
 
 /*
  * Most fences are of one page, of data. Of a space, or all: the TLB gives other numbers, so keys will differ (machine_jumps_select()); and
- * so it does where there are large pages.
+ * so it does where there are large pages. A kernel's own pages may be global, though.
  */
 void
-machine_jumps_fence(struct mhart *m, bool by_va, uint64_t va)
+machine_jumps_fence(struct mhart *m, bool by_va, uint64_t va, bool by_asid)
 {
+    const struct tlb_large *const l = &m->t.large[va >> 63];
+    if (!by_asid && m->jit.caches != NULL && (!by_va || (va >= l->first && va <= l->last))) {
+        empty(&m->jit.caches[TLB_S]); /* no other outlives its key */
+    }
     if (!by_va || m->jit.caches == NULL || (m->jit.pages[va >> 18 & 63] >> (va >> 12 & 63) & 1) == 0) {
         return;
     }
@@ -114,7 +120,9 @@ machine_jumps_select(struct mhart *m)
         c->made = true;
     }
     if (c->key != m->t.fetch_key) {
-        empty(c);
+        if (c != &m->jit.caches[TLB_S] || c->local) { /* a kernel is where it is in all spaces, if it says so */
+            empty(c);
+        }
         c->key = m->t.fetch_key;
     } else if (m->jit.jumps == c->at) {
         return;
@@ -133,6 +141,7 @@ jump_add(struct mhart *m, uint64_t pc, uint64_t place, const void *code)
         c->used[c->n++] = (uint16_t)k;
     }
     c->page[k] = (uint32_t)(place / 4096);
+    c->local |= !tlb_fetch_at(&m->t, pc)->global; /* place_of() has just been there */
     *to = (struct jump){pc, code};
     note_page(m, pc);
 }

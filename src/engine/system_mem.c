@@ -303,7 +303,7 @@ fetch_fill(struct mhart *m, uint64_t pc, uint64_t at)
         softtlb_large(&m->t, at, to.page_bytes);
     }
     struct tlb_fetch *const f = tlb_fetch_at(&m->t, at);
-    *f = (struct tlb_fetch){.tag = (at & TLB_PAGE_MASK) | m->t.fetch_key, .host = host, .gpa = gpa};
+    *f = (struct tlb_fetch){.tag = (at & TLB_PAGE_MASK) | m->t.fetch_key, .host = host, .gpa = gpa, .global = to.global};
     return f;
 }
 

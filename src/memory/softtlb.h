@@ -43,6 +43,7 @@ struct tlb_fetch {
     void *code;          /* ref: what the engine keeps for it, or NULL */
     uint64_t place;      /* the engine's, once it has looked at it */
     bool looked;
+    bool global;         /* the page is there in all address spaces */
 };
 
 struct softtlb {

@@ -10,6 +10,7 @@
 #define PTE_W UINT64_C(0x04)
 #define PTE_X UINT64_C(0x08)
 #define PTE_U UINT64_C(0x10)
+#define PTE_G UINT64_C(0x20)
 #define PTE_A UINT64_C(0x40)
 #define PTE_D UINT64_C(0x80)
 #define PTE_PPN(pte) ((pte) >> 10 & ((UINT64_C(1) << 44) - 1))
@@ -113,6 +114,7 @@ again:;
         *to = (struct walk_to){
             .gpa = ((PTE_PPN(pte) << 12) & ~(bytes - 1)) | (va & (bytes - 1)),
             .page_bytes = bytes,
+            .global = (pte & PTE_G) != 0,
             .load = may(w, pte, WALK_LOAD),
             .store = (pte & PTE_D) != 0 && may(w, pte, WALK_STORE),
         };

@@ -36,6 +36,7 @@ enum walk_result { WALK_OK, WALK_PAGE_FAULT, WALK_ACCESS_FAULT };
 struct walk_to {
     uint64_t gpa;
     uint64_t page_bytes; /* of the leaf: 4 KiB, 64 KiB (NAPOT), 2 MiB, …; UINT64_MAX if nothing is translated */
+    bool global;         /* the same in all address spaces, says the leaf */
     bool load, store;    /* the tables (not PMP) let this mode load and, without setting D, store, too */
 };
 
