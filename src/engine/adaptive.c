@@ -23,8 +23,22 @@
 #include <ucontext.h>
 
 #define PAGE 4096
-#define SHADOW_BYTES (256 << 10)
 #define SHADOWS_MAX 16 /* kept for harts to come */
+
+/* The guard page at the end of the shadow stack with that top. */
+static char *
+shadow_guard(const char *top)
+{
+    return (char *)(((uintptr_t)top | (PAGE - 1)) + 1) - SHADOW_BYTES - PAGE;
+}
+
+static void
+shadow_free(const struct engine *en, char *top)
+{
+    if (top != en->first_shadow) {
+        munmap(shadow_guard(top), SHADOW_BYTES + PAGE);
+    }
+}
 
 /* The hart's shadow stack and what translated code finds at it. At the top lies an address that no return has. */
 bool
@@ -47,7 +61,7 @@ adaptive_prepare(struct engine *en, struct hart *h)
         top = p + SHADOW_BYTES + PAGE - 64;
     }
     if (j->lockstep != NULL && !lockstep_hart_begins(en, h)) {
-        munmap(top + 64 - SHADOW_BYTES - PAGE, SHADOW_BYTES + PAGE);
+        shadow_free(en, top);
         return false;
     }
     h->jit_sp_top = top;
@@ -78,7 +92,7 @@ adaptive_prepare(struct engine *en, struct hart *h)
 const char *
 adaptive_shadow_low(const struct hart *h)
 {
-    return h->jit_sp_top + 64 - SHADOW_BYTES + PAGE;
+    return shadow_guard(h->jit_sp_top) + 2 * PAGE;
 }
 
 void
@@ -111,7 +125,7 @@ engine_hart_release(struct engine *en, struct hart *h)
         profile_hart_ends(en, h);
     }
     lockstep_hart_ends(h);
-    const bool keep = en->n_shadows < SHADOWS_MAX;
+    const bool keep = en->n_shadows < SHADOWS_MAX || h->jit_sp_top == en->first_shadow;
     if (keep) {
         memcpy(h->jit_sp_top, &en->shadows, sizeof en->shadows);
         en->shadows = h->jit_sp_top;
@@ -119,7 +133,7 @@ engine_hart_release(struct engine *en, struct hart *h)
     }
     pthread_mutex_unlock(&en->jit->lock);
     if (!keep) {
-        munmap(h->jit_sp_top + 64 - SHADOW_BYTES - PAGE, SHADOW_BYTES + PAGE);
+        shadow_free(en, h->jit_sp_top);
     }
     h->jit_sp_top = NULL;
 }
@@ -130,7 +144,7 @@ jit_shadows_free(struct engine *en)
     while (en->shadows != NULL) {
         char *const top = en->shadows;
         memcpy(&en->shadows, top, sizeof en->shadows);
-        munmap(top + 64 - SHADOW_BYTES - PAGE, SHADOW_BYTES + PAGE);
+        shadow_free(en, top);
     }
     en->n_shadows = 0;
 }
@@ -651,7 +665,7 @@ adaptive_fault(struct hart *h, void *ucontext, uint64_t host_addr, bool *resume)
     struct jit *j = h->engine->jit;
     uint8_t *const rip = (uint8_t *)(uintptr_t)uc->uc_mcontext.gregs[REG_RIP];
     *resume = false;
-    const char *bottom = h->jit_sp_top + 64 - SHADOW_BYTES - PAGE;
+    const char *bottom = shadow_guard(h->jit_sp_top);
     if (host_addr - (uint64_t)(uintptr_t)bottom < PAGE) { /* the shadow stack is full: forget it */
         ((ucontext_t *)ucontext)->uc_mcontext.gregs[REG_RSP] = (greg_t)(uintptr_t)h->jit_sp_top;
         *resume = true;

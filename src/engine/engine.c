@@ -52,19 +52,62 @@ engine_counts_instret(enum engine_kind k)
     return k < ENGINE_THREADED;
 }
 
-/* The engine and its translator: what changes all the time is one page, which parent and child of a fork both have to copy. */
-#define ENGINE_BYTES 4096
-static_assert(sizeof(struct engine) + sizeof(struct jit) <= ENGINE_BYTES, "one page");
+/*
+ * What changes all the time is one page, which parent and child of a fork both have to copy:
+ *
+ *      | guard | the first hart's shadow stack …            ◄── top |  owner's  | struct engine, struct jit |
+ *                                               |                       the last page                       |
+ */
+#define PAGE 4096
+#define SELF_BYTES ((sizeof(struct engine) + sizeof(struct jit) + 63) & ~(size_t)63)
+#define TOP_BYTES 64 /* above a shadow stack's top */
+#define PLACE_BYTES (PAGE + SHADOW_BYTES)
+static_assert(SELF_BYTES + ENGINE_BESIDE + TOP_BYTES < PAGE, "one page");
+
+void *
+engine_place_new(void **beside)
+{
+    char *p = mmap(NULL, PLACE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED) {
+        return NULL;
+    }
+    mprotect(p, PAGE, PROT_NONE);
+    *beside = p + PLACE_BYTES - SELF_BYTES - ENGINE_BESIDE;
+    return p;
+}
+
+static void
+place_free(struct engine *en)
+{
+    if (en->cfg.place == NULL) {
+        munmap((char *)en + SELF_BYTES - PLACE_BYTES, PLACE_BYTES);
+    }
+}
+
+static struct engine *
+place_engine(const struct engine_config *cfg, struct err *e)
+{
+    void *beside;
+    char *const place = cfg->place != NULL ? cfg->place : engine_place_new(&beside);
+    if (place == NULL) {
+        err_set(e, -ENOMEM, "make an engine");
+        return NULL;
+    }
+    struct engine *en = (struct engine *)(void *)(place + PLACE_BYTES - SELF_BYTES);
+    en->cfg = *cfg;
+    en->first_shadow = (char *)en - ENGINE_BESIDE - TOP_BYTES;
+    en->shadows = en->first_shadow;
+    en->n_shadows = 1;
+    return en;
+}
 
 struct engine *
 engine_new(const struct engine_config *cfg, struct err *e)
 {
-    struct engine *en = mmap(NULL, ENGINE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (en == MAP_FAILED) {
-        err_set(e, -ENOMEM, "make an engine");
+    struct engine *en = place_engine(cfg, e);
+    if (en == NULL) {
         return NULL;
     }
-    en->cfg = *cfg;
     en->scale = SLOT_SCALE;
     if (cfg->kind >= ENGINE_THREADED) {
         en->scale = THREADED_SCALE;
@@ -72,7 +115,7 @@ engine_new(const struct engine_config *cfg, struct err *e)
     }
     fp_host_probe(false);
     if (code_space_init(en, e) != 0) {
-        munmap(en, ENGINE_BYTES);
+        place_free(en);
         return NULL;
     }
     if (cfg->kind == ENGINE_ADAPTIVE && jit_init(en, e) != 0) {
@@ -85,12 +128,10 @@ engine_new(const struct engine_config *cfg, struct err *e)
 struct engine *
 engine_new_machine(const struct engine_tuning *tuning, uint64_t ram_bytes, struct err *e)
 {
-    struct engine *en = mmap(NULL, ENGINE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (en == MAP_FAILED) {
-        err_set(e, -ENOMEM, "make an engine");
+    struct engine *en = place_engine(&(struct engine_config){.kind = ENGINE_ADAPTIVE, .tuning = *tuning}, e);
+    if (en == NULL) {
         return NULL;
     }
-    en->cfg = (struct engine_config){.kind = ENGINE_ADAPTIVE, .tuning = *tuning};
     en->had_more = true;
     en->jit = (struct jit *)(void *)(en + 1);
     if (code_flags_init(en, ram_bytes, e) != 0 || machine_code_init(en, ram_bytes, e) != 0 || jit_init(en, e) != 0 ||
@@ -108,7 +149,7 @@ engine_free(struct engine *en)
         debug_fini(en);
         jit_fini(en);
         code_space_fini(en);
-        munmap(en, ENGINE_BYTES);
+        place_free(en);
     }
 }
 

@@ -70,7 +70,15 @@ struct engine_config {
     /* … and which function that is, for who counts: false if the code is in no file. May be NULL. */
     bool (*function)(void *arg, uint64_t pc, struct engine_function *f);
     void *symbol_arg;
+    void *place; /* ref: from engine_place_new(); NULL: the engine finds one */
 };
+
+/*
+ * Memory for an engine, and *beside it ENGINE_BESIDE bytes of zeros for what its owner writes all the time, too: parent and child of a
+ * fork then copy one page, not two. For engine_config.place, and for as long as the process lives. NULL without memory.
+ */
+#define ENGINE_BESIDE 2048
+void *engine_place_new(void **beside);
 
 /* The bit of an optimisation, by its name in --opt: fold, cse, fuse, dse, regions, place, nan, box, flags, twice, fma, trust, late, lrsc, bytes, twins, hle; 0 if there is none such. */
 uint32_t engine_opt_by_name(const char *name, size_t len);

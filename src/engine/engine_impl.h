@@ -45,6 +45,8 @@ enum {
 #define CODE_CHUNK  (UINT64_C(16) << 20)
 #define CODE_CHUNKS (GUEST_TOP / CODE_CHUNK)
 
+#define SHADOW_BYTES (256 << 10) /* of a shadow stack, with what lies above its top in the last page; a guard page is in front */
+
 struct engine {
     struct engine_config cfg;
     char *slots;         /* into reserved: slot of guest address 0 */
@@ -62,6 +64,7 @@ struct engine {
     bool had_more;       /* than one hart. Set by the thread that makes the second, while it is the only one */
     void *shadows;       /* own: shadow stacks for harts to come, each points to the next; jit's lock */
     unsigned n_shadows;
+    void *first_shadow;  /* the one that is beside the engine */
     struct hart *harts;  /* with a translator: all that run; jit's lock */
     struct engine_debug *debug; /* own: break- and watchpoints, debug.c; NULL: there never were any */
 };

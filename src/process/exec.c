@@ -483,6 +483,7 @@ exec_begin(struct task *t, const struct exec_start *s, struct err *e)
         cfg.ecall_brief = syscall_brief;
         cfg.ecall = syscall_inside;
     }
+    cfg.place = p->engine_place;
     cfg.tuning.show_fd = p->opt->log_fd;
     cfg.cache.fd = p->opt->secure ? 0 : p->opt->cache_fd + 1;
     cfg.cache.exts = p->opt->exts;

@@ -13,18 +13,21 @@
 
 #include "base/check.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 
 struct task *
 task_new(struct process *p)
 {
-    struct task *t = mmap(NULL, sizeof *t, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (t == MAP_FAILED) {
+    static_assert(sizeof(struct task) <= ENGINE_BESIDE, "beside the engine");
+    void *beside;
+    p->engine_place = engine_place_new(&beside);
+    if (p->engine_place == NULL) {
         return NULL;
     }
+    struct task *t = beside;
     task_init(t, p);
     t->tid = (int)host_syscall(SYS_gettid);
     return t;

@@ -87,6 +87,7 @@ struct sighand {
 struct process {
     struct run_options *opt;
     struct engine *engine; /* own */
+    void *engine_place;    /* own: the first task is beside the engine */
     struct map *map;       /* own */
     struct vfs *vfs;       /* own */
     uint64_t nofile, nofile_max; /* RLIMIT_NOFILE, soft and hard, as the guest has set it; the host's is ours */
