@@ -78,6 +78,15 @@ code_space_fini(struct engine *en)
     }
 }
 
+/* The marks of the pages stay: what they promise is less than they say. */
+void
+code_drop_decoded(struct engine *en)
+{
+    if (engine_running(en) == 0) {
+        madvise(en->reserved, en->reserved_bytes, MADV_DONTNEED);
+    }
+}
+
 bool
 code_space_contains(const struct engine *en, uint64_t host_addr)
 {

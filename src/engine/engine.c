@@ -153,10 +153,25 @@ engine_free(struct engine *en)
     }
 }
 
+/*
+ * Who forks again and again runs translations by now; what was decoded before is pages that each fork copies, and each child gives back.
+ * What is executed of it after all is decoded again, ever more seldom.
+ */
+#define FORKS_MANY 8
+static bool
+forks_much(struct jit *j)
+{
+    j->forks++;
+    return j->forks >= FORKS_MANY && (j->forks & (j->forks - 1)) == 0;
+}
+
 HOT void
 engine_before_fork(struct engine *en)
 {
     if (en->jit != NULL) {
+        if (forks_much(en->jit) && en->debug == NULL) {
+            code_drop_decoded(en);
+        }
         jit_wishes_init(en->jit);
         pthread_mutex_lock(&en->jit->lock);
     }
@@ -178,6 +193,7 @@ engine_after_fork(struct engine *en, struct hart *h)
     atomic_store(&en->writing, false);
     en->had_more = false;
     if (en->jit != NULL) {
+        en->jit->forks = 0;
         en->jit->lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
         en->harts = h->jit_sp_top != NULL ? h : NULL;
         h->jit_next = NULL;

@@ -123,6 +123,7 @@ size_t engine_peek(void *dst, const void *src, size_t n); /* engine.c */
 /* code.c */
 int code_space_init(struct engine *en, struct err *e);
 void code_space_fini(struct engine *en);
+void code_drop_decoded(struct engine *en); /* all that has been decoded, unless some hart runs */
 bool code_space_contains(const struct engine *en, uint64_t host_addr);
 bool code_page_is_exec(const struct engine *en, uint64_t pc); /* pc below GUEST_TOP, or just at it */
 

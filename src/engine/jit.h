@@ -167,6 +167,7 @@ struct jit {
     struct wish *wishes;       /* own: shared with children of fork (wishes.c); NULL before the first */
     unsigned young;            /* a child: how often it may still wish */
     bool has_forked;           /* children may have left wishes */
+    unsigned forks;            /* how often */
     bool inherited;            /* by fork: from `top` on the views are the parent's; or the host had no mapping to spare for them */
     uint64_t data_bytes;
     uint64_t *data, *data_top, *data_end; /* slots, in reach of rip-relative addressing */
