@@ -263,15 +263,16 @@ warm(struct engine *en, uint64_t pc)
 {
     struct jit *j = en->jit;
     uint16_t *heat = heat_of(j, pc);
-    if (*heat == 0 && code_page_is_exec(en, pc)) {
-        /* Its slot is about to be read, found empty, and written: that would be two page faults. */
+    /* In one operation: a fresh page that is first read, and then written, takes two page faults. */
+    const uint16_t was = __atomic_fetch_add(heat, 1, __ATOMIC_RELAXED);
+    if (was == 0 && code_page_is_exec(en, pc)) { /* so does its slot, which is about to be read, found empty, and written */
         __atomic_fetch_or((uint32_t *)slot_of(en, pc), 0, __ATOMIC_RELAXED);
     }
-    if (*heat < j->hot1) {
-        ++*heat;
-        return false;
+    if (was >= j->hot1) {
+        *heat = (uint16_t)j->hot1;
+        return true;
     }
-    return true;
+    return false;
 }
 
 static uint8_t
@@ -306,7 +307,7 @@ jit_translate(struct engine *en, struct hart *h, uint64_t pc)
 {
     struct jit *j = en->jit;
     lock(j, h);
-    struct translation *t = jit_find(j, pc);
+    struct translation *t = flags_of(en, pc) & PAGE_TRANSLATED ? jit_find(j, pc) : NULL; /* as above, of entries */
     if (t == NULL) {
         h->in_guest = GUEST_FETCHING;
         const bool there = region_block(en, h, pc);
