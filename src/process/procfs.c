@@ -61,7 +61,7 @@ static int
 find_node(const char *name, size_t i)
 {
     for (; i < sizeof nodes / sizeof nodes[0]; i++) {
-        if (strcmp(nodes[i].name, name) == 0) {
+        if (nodes[i].name[0] == name[0] && strcmp(nodes[i].name, name) == 0) { /* each path's last name is asked for */
             return (int)i;
         }
     }
