@@ -167,7 +167,7 @@ x_modrm_mem_in(struct x64 *x, int r, struct mem m, unsigned tail, unsigned unit)
     }
     const unsigned b = (unsigned)m.base & 7;
     const int64_t units = m.disp >> unit;
-    const bool none = m.disp == 0 && b != 5, small = units << unit == m.disp && units >= -128 && units <= 127;
+    const bool none = m.disp == 0 && b != 5, small = units * (1 << unit) == m.disp && units >= -128 && units <= 127;
     const unsigned mod = none ? 0 : small ? 0x40 : 0x80;
     if (m.index != NO_REG || b == 4) {
         x_b(x, mod | reg | 4);
