@@ -95,7 +95,8 @@ set_status_locked(struct virtio *v, uint32_t status)
     if ((status & ~old & VIRTIO_FEATURES_OK) && ((v->s.driver_features & ~v->features) || !virtio_has(v, VIRTIO_F_VERSION_1))) {
         status &= ~(uint32_t)VIRTIO_FEATURES_OK; /* which the driver reads back (§3.1.1) */
     }
-    v->s.status = (status & ~(uint32_t)VIRTIO_NEEDS_RESET & 0xff) | (old & VIRTIO_NEEDS_RESET);
+    /* a driver must not clear bits (§2.1.1); of what was agreed upon, rings are made and checked */
+    v->s.status = (status & ~(uint32_t)VIRTIO_NEEDS_RESET & 0xff) | (old & (VIRTIO_NEEDS_RESET | VIRTIO_FEATURES_OK));
     if ((v->s.status & ~old & VIRTIO_DRIVER_OK) && v->ops != NULL) {
         if (!(v->s.status & VIRTIO_FEATURES_OK)) {
             virtio_broken(v);
@@ -219,6 +220,17 @@ queue_write(struct virtio *v, uint64_t off, uint32_t value)
     }
 }
 
+/* One that is made before features are agreed upon is of the kind that they were then. */
+static bool
+has_ring(const struct virtio *v)
+{
+    bool any = false;
+    for (unsigned q = 0; q < v->ops->n_queues; q++) {
+        any |= v->s.ready[q] != 0;
+    }
+    return any;
+}
+
 static void
 register_write(struct virtio *v, uint64_t off, uint32_t value)
 {
@@ -228,7 +240,7 @@ register_write(struct virtio *v, uint64_t off, uint32_t value)
         s->device_features_sel = value;
         break;
     case R_DRIVER_FEATURES:
-        if (s->driver_features_sel < 2 && !(s->status & VIRTIO_FEATURES_OK)) {
+        if (s->driver_features_sel < 2 && !(s->status & VIRTIO_FEATURES_OK) && !has_ring(v)) {
             const unsigned shift = 32 * s->driver_features_sel;
             s->driver_features = (s->driver_features & ~((uint64_t)UINT32_MAX << shift)) | (uint64_t)value << shift;
         }

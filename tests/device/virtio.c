@@ -479,6 +479,41 @@ chains_of_an_earlier_ring_go_nowhere(void **state)
     assert_int_equal(*(uint32_t *)((uint8_t *)ram(x, FAKE_RAM + FAKE_RAM_BYTES - 16) + 12), 0);
 }
 
+static void
+write_features(struct fixture *x, uint64_t features)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        set(x, 0x24, i);
+        set(x, 0x20, (uint32_t)(features >> 32 * i));
+    }
+}
+
+/* A split ring's indices run freely, and its used ring lies behind 6 bytes: as a packed one both are outside. */
+static void
+features_stay_as_the_ring_was_made(void **state)
+{
+    struct fixture *x = *state;
+    start(x, 0);
+    const uint64_t agreed = x->v.s.driver_features;
+    set(x, 0x70, 7);
+    assert_int_equal(get(x, 0x70) & 8, 8);
+    write_features(x, agreed | VIRTIO_F_RING_PACKED);
+    assert_int_equal(x->v.s.driver_features, agreed);
+
+    /* nor from packed to split, of a ring that was there before features were agreed upon */
+    set(x, 0x70, 0);
+    set(x, 0x70, 3);
+    write_features(x, VIRTIO_F_VERSION_1 | VIRTIO_F_RING_PACKED);
+    const uint64_t last = FAKE_RAM + FAKE_RAM_BYTES - 4;
+    queue(x, DESC, last, last, NUM);
+    assert_int_equal(get(x, 0x44), 1);
+    write_features(x, VIRTIO_F_VERSION_1);
+    assert_int_equal(x->v.s.driver_features, VIRTIO_F_VERSION_1 | VIRTIO_F_RING_PACKED);
+    set(x, 0x44, 0);
+    write_features(x, VIRTIO_F_VERSION_1);
+    assert_int_equal(x->v.s.driver_features, VIRTIO_F_VERSION_1);
+}
+
 int
 main(void)
 {
@@ -488,6 +523,7 @@ main(void)
         CASE(event_index_spares_interrupts), CASE(indirect_tables),   CASE(hostile_split_rings),
         CASE(hostile_places),             CASE(packed_rings),         CASE(hostile_packed_rings),
         CASE(a_reset_forgets),            CASE(chains_of_an_earlier_ring_go_nowhere),
+        CASE(features_stay_as_the_ring_was_made),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
