@@ -1,6 +1,6 @@
 /* litmus.c - what RVWMO forbids is never seen: the known shapes, with each way of ordering (unprivileged ISA, ch. 17 and app. A) */
 /* args: 8 */
-/* long: 1000 */
+/* long: 250 */
 /* riscv only */
 /* every engine */
 #include "../abi.h"
